@@ -1,0 +1,232 @@
+"""The two seams of the server: what REST shows, and where kernels are reached.
+
+Import-light on purpose: Jupyter Server loads this module at its start, so the pydantic models are named
+for the type checker only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+
+from jupyter_sessions.model.names import LocationName, OperationName, SessionName, TemplateName
+from jupyter_sessions.model.states import State
+
+if TYPE_CHECKING:
+    from jupyter_sessions.model.resources import Operation, Session, SessionTemplate
+
+T = TypeVar("T", covariant=True)
+Unsubscribe = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who calls: ``name`` becomes ``creator`` (an e-mail or a user name); an admin may change all templates."""
+
+    name: str
+    admin: bool = False
+
+
+@dataclass(frozen=True)
+class ListRequest:
+    """One page of a list: ``page_size`` 0 means the default (100), ``filter`` is AIP-160."""
+
+    page_size: int = 0
+    page_token: str = ""
+    filter: str = ""
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """One page of an answer; ``unreachable`` names locations that did not answer a ``-`` list."""
+
+    items: Sequence[T]
+    next_page_token: str = ""
+    unreachable: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Location:
+    """One configured location; ``metadata`` holds provider, engine, capabilities and limits as JSON."""
+
+    name: LocationName
+    display_name: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LogPage:
+    """A piece of a session's log; offsets are bytes, absolute over rotation.
+
+    ``truncated``: bytes before ``offset`` are gone. ``complete``: nothing will follow ``next_offset``.
+    """
+
+    content: str
+    offset: int
+    next_offset: int
+    truncated: bool
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Change:
+    """One entry of a location's change log. ``time`` is nanoseconds since the epoch.
+
+    A deleted session is told with ``new_state`` STATE_UNSPECIFIED; a change of message, labels or limits has
+    ``old_state == new_state``.
+    """
+
+    location: LocationName
+    sequence: int
+    session: str
+    session_uuid: str
+    old_state: State
+    new_state: State
+    state_message: str
+    time: int
+
+
+@dataclass(frozen=True)
+class Reset:
+    """The change log is shorter than the reader asked for: list again, go on after ``sequence``."""
+
+    location: LocationName
+    sequence: int
+
+
+class SessionsApi(Protocol):
+    """The public contract: locations, sessions, templates, operations, logs, kernels, changes.
+
+    Handlers, the router and the contract suite call it; the embedded service, the upstream proxy and the router
+    implement it. Every method raises a ``SessionsError`` subclass and nothing else; a name in a location that is
+    not configured is ``NotFound``.
+    """
+
+    async def list_locations(self, project: str) -> Sequence[Location]:
+        """Give the configured locations of ``project`` (``-``: of every project), perhaps none."""
+
+    async def get_location(self, name: LocationName) -> Location:
+        """Give one location."""
+
+    async def create_session(
+        self, caller: Caller, parent: LocationName, session: Session, session_id: str = "", request_id: str = ""
+    ) -> Operation:
+        """Commit the intent to make a session and answer its operation; handlers call it for POST.
+
+        Raises InvalidArgument, AlreadyExists, NotFound (template), ResourceExhausted.
+        """
+
+    async def get_session(self, caller: Caller, name: SessionName) -> Session:
+        """Give one session with its latest usage."""
+
+    async def list_sessions(self, caller: Caller, parent: LocationName, request: ListRequest) -> Page[Session]:
+        """List sessions, newest first."""
+
+    async def update_session(
+        self, caller: Caller, name: SessionName, session: Session, update_mask: Sequence[str] | None
+    ) -> Session:
+        """Change labels and limits; ``None`` as mask replaces every mutable field."""
+
+    async def terminate_session(self, caller: Caller, name: SessionName, request_id: str = "") -> Operation:
+        """End a live session; the row stays."""
+
+    async def delete_session(self, caller: Caller, name: SessionName, request_id: str = "") -> Operation:
+        """End a session if it lives, then remove it."""
+
+    async def create_template(self, caller: Caller, parent: LocationName, template: SessionTemplate) -> SessionTemplate:
+        """Store a template under the id in its ``name``."""
+
+    async def get_template(self, caller: Caller, name: TemplateName) -> SessionTemplate:
+        """Give one template."""
+
+    async def list_templates(self, caller: Caller, parent: LocationName, request: ListRequest) -> Page[SessionTemplate]:
+        """List templates, newest first."""
+
+    async def update_template(
+        self, caller: Caller, name: TemplateName, template: SessionTemplate, update_mask: Sequence[str] | None
+    ) -> SessionTemplate:
+        """Change a template that the caller owns, else PermissionDenied."""
+
+    async def delete_template(self, caller: Caller, name: TemplateName) -> None:
+        """Remove a template that the caller owns, else PermissionDenied."""
+
+    async def get_operation(self, caller: Caller, name: OperationName) -> Operation:
+        """Give one operation."""
+
+    async def list_operations(
+        self, caller: Caller, parent: LocationName, request: ListRequest, partial: bool = False
+    ) -> Page[Operation]:
+        """List operations, newest first; ``partial`` allows unreachable locations."""
+
+    async def cancel_operation(self, caller: Caller, name: OperationName) -> None:
+        """Cancel a running create; changes nothing for another kind or a finished one."""
+
+    async def delete_operation(self, caller: Caller, name: OperationName) -> None:
+        """Forget an operation, not its work."""
+
+    async def read_log(self, caller: Caller, name: SessionName, offset: int, limit: int) -> LogPage:
+        """Give up to ``limit`` bytes of log from ``offset``; a negative offset counts from the end."""
+
+    async def list_kernels(self, caller: Caller, name: SessionName) -> Sequence[Mapping[str, Any]]:
+        """Give Jupyter's kernel models of one session, oldest first, each with ``usage`` (cpu percent, bytes)."""
+
+    def watch(
+        self, caller: Caller, parent: LocationName, after: Mapping[LocationName, int]
+    ) -> AsyncIterator[Change | Reset]:
+        """Follow the change log from each location's sequence (absent: from its end) until closed."""
+
+    def subscribe(self, listener: Callable[[Change], None]) -> Unsubscribe:
+        """Call ``listener`` for each change, in order, on the event loop.
+
+        In the server that commits a change it is called before any request is answered with the new state.
+        Events and the kernels room subscribe at start.
+        """
+
+
+@dataclass(frozen=True)
+class OfferedKernel:
+    """One kernel that a session can start: ``spec`` is the kernelspec's JSON (argv ``[]``: it is nobody's business).
+
+    ``resource_dir`` is the directory of the kernel's own logos on this machine, or ``""``.
+    """
+
+    name: str
+    spec: Mapping[str, Any]
+    resource_dir: str = ""
+
+
+@dataclass(frozen=True)
+class KernelHost:
+    """One session as the kernels room sees it. Never serialised: it holds credentials.
+
+    ``address`` is ``unix:{path}`` or ``https://host:port``; empty unless the session is ACTIVE.
+    ``uid`` is the account whose process must hold the other end of a Unix socket.
+    """
+
+    session: SessionName
+    session_uuid: str
+    display_name: str
+    state: State
+    state_message: str
+    kernels: Sequence[OfferedKernel] = ()
+    address: str = ""
+    token: str = field(default="", repr=False)
+    uid: int = -1
+
+
+class KernelHosts(Protocol):
+    """Where the kernels of ACTIVE sessions are reached; for the server's own rooms only.
+
+    Implemented by the embedded service and the upstream proxy, merged by the router, held by ``kernels/``.
+    """
+
+    def kernel_hosts(self) -> Sequence[KernelHost]:
+        """Give every ACTIVE session from memory; the kernels room calls it for each kernelspec list. No I/O."""
+
+    def watch_hosts(self, listener: Callable[[KernelHost], None]) -> Unsubscribe:
+        """Call ``listener`` on the loop whenever a session becomes, stays with new data, or ceases to be ACTIVE.
+
+        The kernels room subscribes once at start. Called before a request sees the new state.
+        """
