@@ -2,8 +2,8 @@
 
 An engine starts, observes and stops *hosts* (``python -m jupyter_sessions.host``); it decides no state. Only the
 service calls it: ``check`` on create and on template writes, the rest from the reconciler, which holds the session's
-``act.lock`` for ``start``, ``stop`` and ``update``. All methods are coroutines that never block the event loop; they raise
-OSError where the machine refuses (the reconciler takes it for "cannot tell") and InvalidArgument where said.
+``act.lock`` for ``start``, ``stop`` and ``update``. All methods are coroutines that never block the event loop; they
+raise OSError where the machine refuses (the reconciler takes it for "cannot tell") and InvalidArgument where said.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 class Job:
     """One session as an engine sees it.
 
-    ``directory`` is the session's own (0700), ``lock_dir`` holds ``act.lock`` and ``host.lock`` (the same, but on a network file
-    system one under the temporary directory). ``session`` is the row with every default filled in.
+    ``directory`` is the session's own (0700), ``lock_dir`` holds ``act.lock`` and ``host.lock`` (the same, but on a
+    network file system one under the temporary directory). ``session`` is the row with every default filled in.
     """
 
     store_uuid: str
@@ -57,7 +57,8 @@ class Gone:
     """No host lives.
 
     ``end`` is its end file (completed with the exit status by the server that reaped it), None where it ended
-    without a word or never was. ``marked`` counts processes of the session still running. ``incarnation`` 0: never started.
+    without a word or never was. ``marked`` counts processes of the session still running. ``incarnation`` 0: never
+    started.
     """
 
     incarnation: int
@@ -82,7 +83,7 @@ class Engine(Protocol):
     name: str
 
     def capabilities(self) -> Mapping[str, Any]:
-        """Give JSON for the location's metadata: kernels, properties it honours. The service calls it per request; memory only."""
+        """Give JSON for the location's metadata: kernels, properties it honours. Called per request; memory only."""
 
     async def check(self, wanted: Session | SessionTemplate) -> Sequence[FieldViolation]:
         """Name every field it cannot honour, each with the rule and the remedy; empty when it would start this.
@@ -103,13 +104,17 @@ class Engine(Protocol):
         """Say whether the host lives: every second, and every 50 ms while CREATING or TERMINATING. Changes nothing."""
 
     async def update(self, job: Job) -> None:
-        """Hand the row's limits and ACTIVE time to the live host. Called under ``act.lock`` after PATCH and at ACTIVE."""
+        """Hand the row's limits and ACTIVE time to the live host.
 
-    async def stop(self, job: Job, reason: str, deadline: float) -> None:
+        Called under ``act.lock`` after a PATCH of limits and when the session becomes ACTIVE.
+        """
+
+    async def stop(self, job: Job, reason: str, elapsed: float) -> None:
         """Do the next step of an end: write the intent, ask; past it TERM, then KILL everything marked.
 
-        Called under ``act.lock`` again and again (each 50 ms) until observe says Gone with nothing marked; returns at once.
-        ``deadline`` is seconds since the stop was first asked (0 at the first call): ask until 10 s, TERM until 15 s, then KILL.
+        Called under ``act.lock`` again and again (each 50 ms) until observe says Gone with nothing marked; returns at
+        once. ``elapsed`` is seconds since the stop was first asked (0 at the first call): ask until 10 s, TERM until
+        15 s, then KILL.
         """
 
     async def logs(self, job: Job, offset: int, limit: int) -> LogPage:

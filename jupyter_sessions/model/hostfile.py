@@ -125,8 +125,8 @@ class Ready:
 class Heartbeat:
     """What a live host says of itself.
 
-    ``busy`` kernels are executing. ``last_activity`` is the last execution in any kernel. ``ends_at`` is when a limit will
-    end the session and ``ends_why`` is ``ttl`` or ``idleTtl``; ``warning`` is the state message of the last ten
+    ``busy`` kernels are executing. ``last_activity`` is the last execution in any kernel. ``ends_at`` is when a limit
+    will end the session and ``ends_why`` is ``ttl`` or ``idleTtl``; ``warning`` is the state message of the last ten
     minutes ("ends in 10 min: idle"), else empty. ``cpu`` is CPUs in use (1.0 is one whole CPU), ``memory`` bytes in
     use; ``milli_dcu_seconds`` the usage since ACTIVE.
     """

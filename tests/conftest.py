@@ -1,0 +1,3 @@
+"""Plugins every test may use."""
+
+pytest_plugins = ["pytest_jupyter.jupyter_server"]
