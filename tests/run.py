@@ -1,0 +1,198 @@
+"""Set everything up and run every check: ``python3 tests/run.py``.
+
+Standard library only, so that a bare Python 3.10 or newer can start it. It makes ``.venv`` in the checkout, installs the
+package with its test extra, asks apt-get for Chromium where there is none and the user is root, and runs the gates
+and the tests, each step with its time. ``python3 tests/run.py STEP …`` runs only the named steps.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+BIN = VENV / "bin"
+BUILT = ROOT / "jupyter_sessions" / "labextension"
+SOURCES = ROOT / "labextension"
+# Whole environments for the tests beside other packages; made anew when their requirements change.
+OTHERS = ROOT / ".venv" / "beside"
+BESIDE: dict[str, list[str]] = {
+    "documents": ["jupyter_server_documents"],
+    "collaboration": ["jupyter-collaboration"],
+    "conda": ["nb_conda_kernels"],
+}
+LOWEST = [
+    "jupyter_server==2.15.*",
+    "jupyterlab==4.4.*",
+    "notebook==7.4.*",
+    "ipykernel==6.29.*",
+    "jupyter_client==8.6.*",
+    "tornado==6.4.*",
+    "pydantic==2.7.*",
+    "lark==1.1.9",
+    "psutil==5.9.8",
+    "requests==2.31.*",
+]
+UPSTREAM_TESTS = [
+    "tests/services/kernels",
+    "tests/services/sessions",
+    "tests/services/kernelspecs",
+    "tests/services/api",
+    "tests/auth",
+    "tests/test_gateway.py",
+]
+
+
+def say(text: str) -> None:
+    """Print one line of progress at once."""
+    print(f"==> {text}", flush=True)
+
+
+def call(*words: str | Path, cwd: Path = ROOT, extra: dict[str, str] | None = None) -> None:
+    """Run a program; a failure ends the run with its exit status."""
+    environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PYTHONUNBUFFERED": "1", **(extra or {})}
+    path = os.pathsep.join([str(BIN), environment.get("PATH", os.defpath)])
+    result = subprocess.run([str(word) for word in words], cwd=cwd, env={**environment, "PATH": path}, check=False)
+    if result.returncode:
+        say(f"failed with exit status {result.returncode}: {' '.join(str(word) for word in words)}")
+        sys.exit(result.returncode)
+
+
+def newest(folder: Path) -> float:
+    """Give the newest change time of a source tree, what its tools make left out."""
+    left_out = {"node_modules", "lib", ".yarn"}
+    files = (p for p in folder.rglob("*") if p.is_file() and not left_out & set(p.relative_to(folder).parts))
+    return max((p.stat().st_mtime for p in files), default=0.0)
+
+
+def setup() -> None:
+    """Make the environment, build the lab half where its sources are newer than its build, install both."""
+    if not (BIN / "python").exists():
+        call(sys.executable, "-m", "venv", VENV)
+    built = BUILT / "package.json"
+    if built.exists() and built.stat().st_mtime < newest(SOURCES):
+        shutil.rmtree(BUILT)
+    call(BIN / "python", "-m", "pip", "install", "--quiet", "--editable", ".[test]")
+
+
+def chromium() -> None:
+    """Install Debian's Chromium for the browser tests where there is none."""
+    if shutil.which("chromium"):
+        return
+    if not shutil.which("apt-get") or os.geteuid() != 0:
+        say("the browser tests need Chromium on PATH: install the package 'chromium' and run this again")
+        sys.exit(1)
+    call("apt-get", "update", "-qq")
+    call("apt-get", "install", "-y", "-qq", "chromium", "fonts-dejavu", extra={"DEBIAN_FRONTEND": "noninteractive"})
+
+
+def lint() -> None:
+    """Run the Python gates."""
+    call(BIN / "ruff", "check", ".")
+    call(BIN / "ruff", "format", "--check", ".")
+    call(BIN / "mypy")
+
+
+def lab() -> None:
+    """Run the TypeScript gates and unit tests."""
+    call(BIN / "jlpm", "install", "--immutable", cwd=SOURCES)
+    call(BIN / "jlpm", "lint", cwd=SOURCES)
+    call(BIN / "jlpm", "test", cwd=SOURCES)
+
+
+def tests() -> None:
+    """Run the whole suite but for the packages beside."""
+    call(BIN / "python", "-m", "pytest", "--ignore", "tests/beside", "--durations", "15")
+
+
+def environment(name: str, requirements: list[str]) -> Path:
+    """Make (once) an environment that holds our wheel and ``requirements``; give its Python."""
+    home = OTHERS / name
+    python = home / "bin" / "python"
+    wheels = sorted((ROOT / ".venv" / "wheels").glob("*.whl"))
+    stamp = home / "requirements.txt"
+    wanted = "\n".join(requirements)
+    if not stamp.exists() or stamp.read_text() != wanted:
+        shutil.rmtree(home, ignore_errors=True)
+        call(sys.executable, "-m", "venv", home)
+        tools = ["pytest", "pytest-jupyter[server]", "pytest-timeout", "hypothesis", "websocket-client", "nbclient"]
+        call(python, "-m", "pip", "install", "--quiet", *requirements, *tools, wheels[-1])
+        stamp.write_text(wanted)
+    call(python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", wheels[-1])
+    return python
+
+
+def wheel() -> None:
+    """Build the wheel that the environments beside install."""
+    folder = ROOT / ".venv" / "wheels"
+    shutil.rmtree(folder, ignore_errors=True)
+    call(BIN / "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ".")
+
+
+def beside() -> None:
+    """Test beside packages that set the same classes, at the lowest versions, and uninstalling."""
+    wheel()
+    for name, requirements in {**BESIDE, "lowest": LOWEST}.items():
+        say(f"beside: {name}")
+        python = environment(name, requirements)
+        with tempfile.TemporaryDirectory() as scratch:
+            # A copy, so that the installed wheel is imported and not the checkout.
+            shutil.copytree(ROOT / "tests", Path(scratch) / "tests")
+            shutil.copy(ROOT / "pyproject.toml", scratch)
+            call(python, "-m", "pytest", "tests/beside", cwd=Path(scratch), extra={"BESIDE": name})
+
+
+def upstream() -> None:
+    """Run jupyter_server's own tests, of the version installed, with the extension on."""
+    version = subprocess.check_output(
+        [str(BIN / "python"), "-c", "import jupyter_server; print(jupyter_server.__version__)"], text=True
+    ).strip()
+    with tempfile.TemporaryDirectory() as scratch:
+        sdist = ["download", "--quiet", "--no-deps", "--no-binary", ":all:", "--no-build-isolation", "--dest", scratch]
+        call(BIN / "python", "-m", "pip", *sdist, f"jupyter_server=={version}")
+        archive = next(Path(scratch).glob("*.tar.gz"))
+        with tarfile.open(archive) as tar:
+            tar.extractall(scratch, filter="data")
+        call(
+            BIN / "python",
+            ROOT / "tests" / "own_tests.py",
+            *UPSTREAM_TESTS,
+            cwd=archive.with_suffix("").with_suffix(""),
+        )
+
+
+STEPS: dict[str, Callable[[], None]] = {
+    "setup": setup,
+    "chromium": chromium,
+    "lint": lint,
+    "lab": lab,
+    "tests": tests,
+    "beside": beside,
+    "upstream": upstream,
+}
+
+
+def main(names: list[str]) -> None:
+    """Run the named steps, or all, and print what each took."""
+    unknown = [name for name in names if name not in STEPS]
+    if unknown:
+        sys.exit(f"no step {unknown[0]!r}; there are: {', '.join(STEPS)}")
+    took: list[str] = []
+    for name in names or STEPS:
+        say(name)
+        start = time.monotonic()
+        STEPS[name]()
+        took.append(f"{name} {time.monotonic() - start:.0f} s")
+    say("all passed: " + ", ".join(took))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
