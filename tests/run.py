@@ -1,7 +1,7 @@
 """Set everything up and run every check: ``python3 tests/run.py``.
 
-Standard library only, so that a bare Python 3.10 or newer can start it. It makes ``.venv`` in the checkout, installs the
-package with its test extra, asks apt-get for Chromium where there is none and the user is root, and runs the gates
+Standard library only, so that a bare Python 3.10 or newer can start it. It makes ``.venv`` in the checkout, installs
+the package with its test extra, asks apt-get for Chromium where there is none and the user is root, and runs the gates
 and the tests, each step with its time. ``python3 tests/run.py STEP …`` runs only the named steps.
 """
 
@@ -41,7 +41,7 @@ LOWEST = [
     "psutil==5.9.8",
     "requests==2.31.*",
 ]
-UPSTREAM_TESTS = [
+STOCK_TESTS = [
     "tests/services/kernels",
     "tests/services/sessions",
     "tests/services/kernelspecs",
@@ -150,7 +150,7 @@ def beside() -> None:
             call(python, "-m", "pytest", "tests/beside", cwd=Path(scratch), extra={"BESIDE": name})
 
 
-def upstream() -> None:
+def stock() -> None:
     """Run jupyter_server's own tests, of the version installed, with the extension on."""
     version = subprocess.check_output(
         [str(BIN / "python"), "-c", "import jupyter_server; print(jupyter_server.__version__)"], text=True
@@ -161,12 +161,9 @@ def upstream() -> None:
         archive = next(Path(scratch).glob("*.tar.gz"))
         with tarfile.open(archive) as tar:
             tar.extractall(scratch, filter="data")
-        call(
-            BIN / "python",
-            ROOT / "tests" / "own_tests.py",
-            *UPSTREAM_TESTS,
-            cwd=archive.with_suffix("").with_suffix(""),
-        )
+        source = archive.with_name(archive.name.removesuffix(".tar.gz"))
+        plugin = {"PYTHONPATH": str(ROOT / "tests" / "stock"), "PYTEST_PLUGINS": "sessions_on"}
+        call(BIN / "python", "-m", "pytest", "-q", *STOCK_TESTS, cwd=source, extra=plugin)
 
 
 STEPS: dict[str, Callable[[], None]] = {
@@ -176,7 +173,7 @@ STEPS: dict[str, Callable[[], None]] = {
     "lab": lab,
     "tests": tests,
     "beside": beside,
-    "upstream": upstream,
+    "stock": stock,
 }
 
 
