@@ -8,124 +8,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Literal
 
-from traitlets.config import Configurable
-
+from jupyter_sessions.kernels.offers import Offer, name_offers, plain_name
+from jupyter_sessions.kernels.remote_kernel import DEAD, UNKNOWN, RemoteKernel, parse_time, utcnow
 from jupyter_sessions.model.states import State
 
 if TYPE_CHECKING:
-    from jupyter_client.kernelspec import KernelSpec
-
     from jupyter_sessions.model.api import KernelHost, Unsubscribe
+
+__all__ = ["DEAD", "UNKNOWN", "Registry", "RemoteKernel", "alive", "end_reason", "utcnow"]
 
 log = logging.getLogger(__name__)
 
 What = Literal["added", "changed", "dead", "removed"]
 Listener = Callable[["RemoteKernel", What], None]
 
-UNKNOWN = "unknown"
-"""The execution state of a kernel whose host has not spoken yet: one of JupyterLab's own states."""
-DEAD = "dead"
-
-
-def utcnow() -> datetime:
-    """Give the present time, aware, in UTC."""
-    return datetime.now(timezone.utc)
-
-
-def parse_time(text: str) -> datetime | None:
-    """Read an ISO 8601 time of a kernel's model, with ``Z`` or an offset; None where it is none."""
-    try:
-        time = datetime.fromisoformat(text.replace("Z", "+00:00"))
-    except ValueError:
-        return None
-    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
-
-
-class RemoteKernel(Configurable):
-    """One kernel of a session, as Jupyter Server's own rooms see a kernel.
-
-    A ``Configurable`` because a websocket connection takes its kernel as ``parent``; the kernel's own ``parent`` is
-    the mapping manager once that is bound. ``name`` is our kernelspec's name, ``host_kernel`` the kernel's name on
-    the host, ``session`` the session's full resource name, ``spec`` the kernelspec's JSON as it was at the start.
-    ``last_activity`` and ``started`` are aware. ``reason`` says why the kernel died, else is empty.
-    """
-
-    def __init__(
-        self,
-        *,
-        kernel_id: str,
-        name: str,
-        host_kernel: str,
-        session_uuid: str,
-        session: str,
-        spec: Mapping[str, Any] | None = None,
-        execution_state: str = UNKNOWN,
-        started: datetime | None = None,
-        last_activity: datetime | None = None,
-        seen: bool = False,
-    ) -> None:
-        super().__init__()
-        self.kernel_id = kernel_id
-        self.name = name
-        self.host_kernel = host_kernel
-        self.session_uuid = session_uuid
-        self.session = session
-        self.spec: dict[str, Any] = dict(spec or {})
-        self.execution_state = execution_state
-        self.started = started or utcnow()
-        self.last_activity = last_activity or self.started
-        self.connections = 0
-        self.reason = ""
-        # Whether a list of the host's may be missing it: a list sent before the start lacks a kernel just started.
-        self.seen = seen
-        self.registry: Registry | None = None
-
-    @property
-    def kernel_name(self) -> str:
-        """The kernelspec's name, under the name that kernel managers use."""
-        return self.name
-
-    @property
-    def dead(self) -> bool:
-        """Whether it has ended and is only kept to say why."""
-        return self.execution_state == DEAD
-
-    @property
-    def kernel_spec(self) -> KernelSpec:
-        """The kernelspec it was started from; there even when the session has ended."""
-        from jupyter_client.kernelspec import KernelSpec
-
-        known = {key: value for key, value in self.spec.items() if KernelSpec.class_traits().get(key) is not None}
-        return KernelSpec(**known)
-
-    @property
-    def has_kernel(self) -> bool:
-        """Whether a process stands behind it."""
-        return not self.dead
-
-    async def is_alive(self) -> bool:
-        """Say whether it lives, as far as its host has said."""
-        return not self.dead
-
-    async def resolve_path(self, path: str) -> str | None:
-        """Give no path: where the kernel's files lie is known to its session alone."""
-        return None
-
-    def model(self) -> dict[str, Any]:
-        """Give the kernel's model of the REST API, with the stock keys and no other."""
-        model = {
-            "id": self.kernel_id,
-            "name": self.name,
-            "last_activity": self.last_activity.isoformat().replace("+00:00", "Z"),
-            "execution_state": self.execution_state,
-            "connections": self.connections,
-        }
-        if self.reason:
-            model["reason"] = self.reason
-        return model
+ENDED_NAMES = 1000
+"""How many kernelspec names of ended sessions are remembered with their reason."""
 
 
 class Registry:
@@ -136,6 +36,9 @@ class Registry:
         self._hosts: dict[str, KernelHost] = {}
         self._listeners: list[Listener] = []
         self._host_listeners: list[Callable[[KernelHost], None]] = []
+        self._taken: frozenset[str] = frozenset()
+        self._offers: dict[str, Offer] | None = None
+        self._ended: dict[str, str] = {}
 
     def get(self, kernel_id: str | None) -> RemoteKernel | None:
         """Give a kernel, dead ones too; None where it is no remote one."""
@@ -233,14 +136,28 @@ class Registry:
             self.add(kernel)
         self.update(kernel_id, model)
 
-    @staticmethod
-    def spec_name(host: KernelHost, host_kernel: str) -> str:
-        """Give the name under which a session's kernel stands in the kernel picker: lower case, before any suffix."""
-        from jupyter_sessions.model.names import LOCAL
+    def offers(self) -> Mapping[str, Offer]:
+        """Give every kernel that an ACTIVE session offers, by the name of its kernelspec."""
+        if self._offers is None:
+            self._offers = name_offers(self._hosts.values(), self._taken)
+        return self._offers
 
-        parent = host.session.parent
-        prefix = "" if parent == LOCAL else f"{parent.project}.{parent.location}."
-        return f"{prefix}{host.session.id}.{host_kernel}".lower()
+    def spec_name(self, host: KernelHost, host_kernel: str) -> str:
+        """Give the kernelspec's name of a kernel of a session, also of one that the session does not offer."""
+        for name, offer in self.offers().items():
+            if offer.host.session_uuid == host.session_uuid and offer.kernel.name == host_kernel:
+                return name
+        return plain_name(host, host_kernel)
+
+    def set_taken(self, names: Iterable[str]) -> None:
+        """Say which kernelspec names are the user's own, as the last listing found them; ours give way."""
+        taken = frozenset(name.lower() for name in names)
+        if taken != self._taken:
+            self._taken, self._offers = taken, None
+
+    def ended(self, name: str) -> str:
+        """Say why a kernelspec of ours is gone: the reason its session ended with, or ``""`` if it was never ours."""
+        return self._ended.get(name.lower(), "")
 
     def host(self, uuid: str) -> KernelHost | None:
         """Give the live host of a session; None where it is not ACTIVE or not known yet."""
@@ -254,12 +171,24 @@ class Registry:
         """Take a session's new data; one that is not ACTIVE any more takes its kernels with it."""
         if host.state is State.ACTIVE:
             self._hosts[host.session_uuid] = host
+            self._offers = None
+            for name in self.offers():
+                self._ended.pop(name, None)
         else:
-            self._hosts.pop(host.session_uuid, None)
+            self._forget_host(host)
             for kernel in self.of_session(host.session_uuid):
                 self.mark_dead(kernel.kernel_id, end_reason(host))
         for listener in list(self._host_listeners):
             listener(host)
+
+    def _forget_host(self, host: KernelHost) -> None:
+        for name, offer in self.offers().items():
+            if offer.host.session_uuid == host.session_uuid:
+                self._ended[name] = end_reason(host)
+        while len(self._ended) > ENDED_NAMES:
+            del self._ended[next(iter(self._ended))]
+        self._hosts.pop(host.session_uuid, None)
+        self._offers = None
 
     def subscribe(self, listener: Listener) -> Unsubscribe:
         """Call ``listener(kernel, what)`` after each change, on the loop, in order."""

@@ -1,0 +1,73 @@
+"""What stands in the kernel picker: the names and kernelspecs of what ACTIVE sessions offer. Pure, no I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from jupyter_sessions.model.names import LOCAL
+
+if TYPE_CHECKING:
+    from jupyter_sessions.model.api import KernelHost, OfferedKernel
+
+# What Jupyter allows in a kernelspec's name, in lower case.
+_FOREIGN = re.compile(r"[^a-z0-9._-]")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """One kernelspec of ours: ``name`` is unique among all, ``kernel`` is what ``host`` can start."""
+
+    name: str
+    host: KernelHost
+    kernel: OfferedKernel
+
+    def spec(self) -> dict[str, Any]:
+        """Give the kernelspec's JSON, as Jupyter shows it.
+
+        ``argv`` is empty, an array for JupyterLab's sake: how the host starts the kernel is nobody's business, nor
+        are the environment and provisioner of the kernel's own spec.
+        """
+        own, session = self.kernel.spec, self.host.session
+        title = own.get("display_name") or self.kernel.name
+        metadata = {key: value for key, value in dict(own.get("metadata") or {}).items() if key != "kernel_provisioner"}
+        metadata["jupyter_sessions"] = {
+            "session": str(session),
+            "sessionUuid": self.host.session_uuid,
+            "location": str(session.parent),
+        }
+        return {
+            "argv": [],
+            "env": {},
+            "display_name": f"{self.host.display_name or session.id}: {title}",
+            "language": own.get("language") or "",
+            "interrupt_mode": own.get("interrupt_mode") or "signal",
+            "metadata": metadata,
+            "kernel_protocol_version": own.get("kernel_protocol_version") or "",
+        }
+
+
+def plain_name(host: KernelHost, kernel: str) -> str:
+    """Give the name that a kernel of a session has unless it is taken: lower case, and only signs Jupyter allows."""
+    parent = host.session.parent
+    where = "" if parent == LOCAL else f"{parent.project}.{parent.location}."
+    return _FOREIGN.sub("-", f"{where}{host.session.id}.{kernel}".lower())
+
+
+def name_offers(hosts: Iterable[KernelHost], taken: Collection[str]) -> dict[str, Offer]:
+    """Give every kernel offered by its name; one that collides gets the first free suffix ``.2``, ``.3``, …
+
+    ``taken`` are the user's own kernelspecs, lower case. The answer depends on the set of sessions, not its order.
+    """
+    offers: dict[str, Offer] = {}
+    for host in sorted(hosts, key=lambda host: (host.session, host.session_uuid)):
+        for kernel in host.kernels:
+            plain = name = plain_name(host, kernel.name)
+            number = 1
+            while name in offers or name in taken:
+                number += 1
+                name = f"{plain}.{number}"
+            offers[name] = Offer(name, host, kernel)
+    return offers

@@ -1,0 +1,140 @@
+"""One kernel of a session, as Jupyter Server's own rooms see a kernel."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from traitlets.config import Configurable
+
+from jupyter_sessions.kernels.refused import Refused
+
+if TYPE_CHECKING:
+    from jupyter_client.kernelspec import KernelSpec
+
+    from jupyter_sessions.kernels.registry import Registry
+
+UNKNOWN = "unknown"
+"""The execution state of a kernel whose host has not spoken yet: one of JupyterLab's own states."""
+DEAD = "dead"
+
+
+def utcnow() -> datetime:
+    """Give the present time, aware, in UTC."""
+    return datetime.now(timezone.utc)
+
+
+def parse_time(text: str) -> datetime | None:
+    """Read an ISO 8601 time of a kernel's model, with ``Z`` or an offset; None where it is none."""
+    try:
+        time = datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=timezone.utc)
+
+
+class RemoteKernel(Configurable):
+    """One kernel of a session, as Jupyter Server's own rooms see a kernel.
+
+    A ``Configurable`` because a websocket connection takes its kernel as ``parent``; the kernel's own ``parent`` is
+    the mapping manager once that is bound. ``name`` is our kernelspec's name, ``host_kernel`` the kernel's name on
+    the host, ``session`` the session's full resource name, ``spec`` the kernelspec's JSON as it was at the start.
+    ``last_activity`` and ``started`` are aware. ``reason`` says why the kernel died, else is empty. ``cwd`` is the
+    folder it was started in, ``env`` what it gets on top at its next start, ``callbacks`` who wants to hear of its
+    ``restart`` or ``dead``.
+    """
+
+    def __init__(
+        self,
+        *,
+        kernel_id: str,
+        name: str,
+        host_kernel: str,
+        session_uuid: str,
+        session: str,
+        spec: Mapping[str, Any] | None = None,
+        execution_state: str = UNKNOWN,
+        started: datetime | None = None,
+        last_activity: datetime | None = None,
+        cwd: str = "",
+        seen: bool = False,
+    ) -> None:
+        super().__init__()
+        self.kernel_id = kernel_id
+        self.name = name
+        self.host_kernel = host_kernel
+        self.session_uuid = session_uuid
+        self.session = session
+        self.spec: dict[str, Any] = dict(spec or {})
+        self.execution_state = execution_state
+        self.started = started or utcnow()
+        self.last_activity = last_activity or self.started
+        self.connections = 0
+        self.reason = ""
+        self.cwd = cwd
+        self.env: dict[str, str] = {}
+        self.callbacks: dict[str, list[Callable[[], Any]]] = {}
+        # Whether a list of the host's may be missing it: a list sent before the start lacks a kernel just started.
+        self.seen = seen
+        self.registry: Registry | None = None
+
+    @property
+    def kernel_name(self) -> str:
+        """The kernelspec's name, under the name that kernel managers use."""
+        return self.name
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has ended and is only kept to say why."""
+        return self.execution_state == DEAD
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """The kernelspec it was started from; there even when the session has ended."""
+        from jupyter_client.kernelspec import KernelSpec
+
+        known = {key: value for key, value in self.spec.items() if KernelSpec.class_traits().get(key) is not None}
+        return KernelSpec(**known)
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether a process stands behind it."""
+        return not self.dead
+
+    async def is_alive(self) -> bool:
+        """Say whether it lives, as far as its host has said."""
+        return not self.dead
+
+    async def resolve_path(self, path: str) -> str | None:
+        """Give the absolute path of a file as the kernel sees it; None where it is on another machine or not there."""
+        host = self.registry.host(self.session_uuid) if self.registry else None
+        if host is None or not host.address.startswith("unix:"):
+            return None
+        return await asyncio.to_thread(_existing, self.cwd, path)
+
+    def model(self) -> dict[str, Any]:
+        """Give the kernel's model of the REST API, with the stock keys and no other."""
+        model = {
+            "id": self.kernel_id,
+            "name": self.name,
+            "last_activity": self.last_activity.isoformat().replace("+00:00", "Z"),
+            "execution_state": self.execution_state,
+            "connections": self.connections,
+        }
+        if self.reason:
+            model["reason"] = self.reason
+        return model
+
+    def client(self, **kwargs: Any) -> NoReturn:
+        """Refuse: there are no ZMQ sockets to connect a client to; its websocket is the way in."""
+        raise Refused(501, f"kernel {self.kernel_id} of {self.session} has no ZMQ sockets here: use its websocket")
+
+    get_connection_info = connect_iopub = connect_shell = connect_control = connect_stdin = connect_hb = client
+
+
+def _existing(folder: str, path: str) -> str | None:
+    full = os.path.join(folder, os.path.expanduser(path))
+    return os.path.abspath(full) if os.path.isabs(full) and os.path.exists(full) else None
