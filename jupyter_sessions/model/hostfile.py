@@ -14,7 +14,9 @@ file               written by                     holds
 ``token``          the host, once it serves       the host's token, 64 hex digits, new for each incarnation
 ``heartbeat.json`` the host, every 5 s and on     :class:`Heartbeat`: usage, activity, ends
                    each change it must tell
-``marked.json``    the host, each second          ``[[pid, start time], ...]`` of all its descendants
+``marked.json``    the host, each second          ``[[pid, start time], ...]`` of all its descendants; the start time
+                                                  is seconds since boot on Linux (no clock change moves it), elsewhere
+                                                  psutil's ``create_time``
 ``end.json``       the host at its end; else the  :class:`End`: when and why it ended
                    server that reaped it
 ``log/``           the host                       ``host.log`` and its rotations ``host.log.1`` …
@@ -70,6 +72,7 @@ class Intent:
     ``kernel_env`` reaches kernels only. ``ttl`` and ``idle_ttl`` are seconds; ``active_since`` is set (by the
     service, in a later intent) to the session's ACTIVE time and starts both clocks, else the host's ready time does.
     ``memory`` is bytes of PSS, 0 for no limit. ``spool_memory``, ``spool_disk``, ``log_bytes`` are bytes.
+    ``boot_id`` is the machine's, as the host repeats it in its own file.
     """
 
     store_uuid: str
@@ -91,6 +94,7 @@ class Intent:
     spool_disk: int = 1 << 30
     log_bytes: int = 10 << 20
     log_files: int = 3
+    boot_id: str = ""
     version: int = VERSION
 
     @property
@@ -174,14 +178,18 @@ MARKED = "marked.json"
 R = TypeVar("R", Intent, HostProcess, Ready, Heartbeat, End)
 
 
-def write_private(path: Path, text: str) -> None:
-    """Replace ``path`` whole by ``text``, mode 0600, durable; raises OSError and then leaves the old file."""
+def write_private(path: Path, text: str, durable: bool = True) -> None:
+    """Replace ``path`` whole by ``text``, mode 0600; raises OSError and then leaves the old file.
+
+    ``durable`` False leaves the disk its time: for what is worth nothing after the machine's end.
+    """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as out:
             out.write(text)
             out.flush()
-            os.fsync(out.fileno())
+            if durable:
+                os.fsync(out.fileno())
         os.replace(name, path)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -189,9 +197,9 @@ def write_private(path: Path, text: str) -> None:
         raise
 
 
-def write(directory: Path, record: Intent | HostProcess | Ready | Heartbeat | End) -> None:
+def write(directory: Path, record: Intent | HostProcess | Ready | Heartbeat | End, durable: bool = True) -> None:
     """Write a record's file in a session's directory; raises OSError."""
-    write_private(directory / FILES[type(record)], json.dumps(dataclasses.asdict(record)))
+    write_private(directory / FILES[type(record)], json.dumps(dataclasses.asdict(record)), durable)
 
 
 def read(directory: Path, kind: type[R]) -> R | None:
