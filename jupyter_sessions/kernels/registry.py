@@ -100,6 +100,16 @@ class Registry:
         kernel.connections = 0
         self._tell(kernel, "dead")
 
+    def revive(self, kernel_id: str, model: Mapping[str, Any]) -> None:
+        """Say that a dead kernel was started again under its id; tells ``added``, as for a new one."""
+        kernel = self.get(kernel_id)
+        if kernel is None:
+            return
+        kernel.execution_state, kernel.reason, kernel.seen = "starting", "", False
+        kernel.last_activity = utcnow()
+        self._tell(kernel, "added")
+        self.update(kernel_id, model)
+
     def sync(self, uuid: str, models: Sequence[Mapping[str, Any]], reason: str = "the kernel has ended") -> None:
         """Take a host's whole list: update what it names, adopt what is new, mark dead what is missing.
 

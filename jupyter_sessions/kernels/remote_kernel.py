@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -133,6 +134,45 @@ class RemoteKernel(Configurable):
         raise Refused(501, f"kernel {self.kernel_id} of {self.session} has no ZMQ sockets here: use its websocket")
 
     get_connection_info = connect_iopub = connect_shell = connect_control = connect_stdin = connect_hb = client
+
+    def add_restart_callback(self, callback: Callable[[], Any], event: str = "restart") -> None:
+        """Call ``callback()`` whenever the kernel restarts, or once it is dead (``event``: ``restart``, ``dead``)."""
+        self.callbacks.setdefault(event, []).append(callback)
+
+    def remove_restart_callback(self, callback: Callable[[], Any], event: str = "restart") -> None:
+        """Call it no longer."""
+        if callback in self.callbacks.get(event, ()):
+            self.callbacks[event].remove(callback)
+
+    @property
+    def _manager(self) -> Any:
+        return self.parent
+
+    def interrupt_kernel(self) -> Any:
+        """Interrupt it, by its mapping manager."""
+        return self._manager.interrupt_kernel(self.kernel_id)
+
+    def restart_kernel(self, now: bool = False) -> Any:
+        """Restart it, by its mapping manager."""
+        return self._manager.restart_kernel(self.kernel_id)
+
+    def shutdown_kernel(self, now: bool = False, restart: bool = False) -> Any:
+        """End it, by its mapping manager."""
+        return self._manager.shutdown_kernel(self.kernel_id)
+
+    request_shutdown = shutdown_kernel
+
+    async def finish_shutdown(self, waittime: float | None = None, pollinterval: float = 0.1) -> None:
+        """Do nothing: its host sees a shutdown through."""
+
+    def cleanup_resources(self, restart: bool = False) -> None:
+        """Do nothing: it holds no resource of this server."""
+
+    def signal_kernel(self, signum: int) -> Any:
+        """Interrupt it for SIGINT; refuse any other signal."""
+        if signum != signal.SIGINT:
+            raise Refused(501, f"signal {signum} cannot be sent to a kernel of {self.session}: only SIGINT")
+        return self.interrupt_kernel()
 
 
 def _existing(folder: str, path: str) -> str | None:
