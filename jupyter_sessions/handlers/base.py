@@ -1,0 +1,149 @@
+"""What every handler under the prefix shares: who may pass, who calls, and how a failure is answered."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any
+
+from jupyter_server.base.handlers import APIHandler, JupyterHandler
+from tornado.web import HTTPError
+
+from jupyter_sessions.handlers.gate import Gate
+from jupyter_sessions.handlers.identity import caller_of
+from jupyter_sessions.handlers.refusals import MethodNotAllowed, as_error, headers_of
+from jupyter_sessions.model.api import Caller
+from jupyter_sessions.model.errors import Internal, PermissionDenied, SessionsError
+
+RESOURCE = "jupyter_sessions"
+"""The resource that Jupyter's Authorizer is asked about, with read, write or execute."""
+REASONS = {499: "Cancelled"}
+"""Reason phrases that HTTP has no word for."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the extension hands to its handlers: the gate to the service, and who may change all templates."""
+
+    gate: Gate
+    admins: Collection[str] = field(default_factory=frozenset)
+
+
+class ApiRules(JupyterHandler):
+    """Authentication as Jupyter's, authorization by one resource, errors in one shape."""
+
+    auth_resource = RESOURCE
+    setup: Setup
+
+    def set_default_headers(self) -> None:
+        """Add what every answer carries: nothing here may be kept by a cache."""
+        super().set_default_headers()
+        self.set_header("Cache-Control", "no-store")
+
+    def compute_etag(self) -> str | None:
+        """Give no entity tag: an answer that nobody keeps needs none."""
+        return None
+
+    async def prepare(self) -> None:  # type: ignore[override]  # Jupyter's takes a private keyword
+        """Let a request in only with a user, from a host and an origin that Jupyter allows."""
+        await JupyterHandler.prepare(self, _redirect_to_login=False)
+        if self.request.method == "OPTIONS":
+            return
+        if self.current_user is None:
+            raise HTTPError(403)
+        if not self.check_origin():
+            raise PermissionDenied("requests from another origin are refused (see ServerApp.allow_origin)")
+
+    def check_xsrf_cookie(self) -> None:
+        """Check as Jupyter does, saying first that a caller is not known: a wrong token is no XSRF fault."""
+        if not hasattr(self, "_jupyter_current_user"):
+            return
+        if self._jupyter_current_user is None:
+            raise HTTPError(403)
+        try:
+            super().check_xsrf_cookie()
+        except HTTPError as error:
+            raise PermissionDenied(
+                "a request that is authenticated by a cookie needs the XSRF token: send the _xsrf cookie's value as "
+                "X-XSRFToken, or authenticate with Authorization: Bearer TOKEN"
+            ) from error
+
+    async def authorize(self, action: str) -> None:
+        """Ask Jupyter's authorizer; raises PermissionDenied."""
+        allowed = self.authorizer.is_authorized(self, self.current_user, action, RESOURCE)
+        if inspect.isawaitable(allowed):
+            allowed = await allowed
+        if not allowed:
+            raise PermissionDenied(f"the authorizer of this server does not allow you to {action} {RESOURCE}")
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls, as ``creator`` names them."""
+        return caller_of(self.current_user, self.identity_provider, self.setup.admins)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer a failure: the only place that turns an exception into an HTTP answer."""
+        info = kwargs.get("exc_info")
+        error = as_error(info[1] if info else None, status_code, self._known())
+        self.set_status(error.http, REASONS.get(error.http))
+        with contextlib.suppress(Exception):
+            if hasattr(self, "_jupyter_current_user"):
+                self.set_cors_headers()
+        for name, value in headers_of(error).items():
+            self.set_header(name, value)
+        self.set_header("Content-Type", "application/json")
+        self.finish(json.dumps(error.body(), ensure_ascii=False).encode("utf-8", "replace"))
+
+    def _known(self) -> bool:
+        """Whether a refusal is about something else than who calls; a foreign Host header is refused before that."""
+        return getattr(self, "_jupyter_current_user", None) is not None or not self.check_host()
+
+    def log_exception(
+        self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        """Log a fault of ours with its traceback, a refusal not at all: the access log has it."""
+        if isinstance(value, HTTPError) or (isinstance(value, SessionsError) and not isinstance(value, Internal)):
+            return
+        self.log.error("Jupyter Sessions failed at %s", self.request.path, exc_info=value)
+
+    def unknown_method(self, allowed: Collection[str]) -> MethodNotAllowed:
+        """Give the error for an HTTP method that this path does not take."""
+        return MethodNotAllowed(str(self.request.method), ", ".join(allow_list(allowed)))
+
+
+def allow_list(verbs: Collection[str]) -> list[str]:
+    """Give the HTTP methods of a path, in a fixed order: HEAD comes with GET, OPTIONS with any."""
+    implied = {"OPTIONS", *verbs, *({"HEAD"} if "GET" in verbs else ())}
+    return [verb for verb in ("GET", "HEAD", "OPTIONS", "POST", "PATCH", "DELETE") if verb in implied]
+
+
+class JsonHandler(ApiRules, APIHandler):
+    """A handler whose answers are JSON, counted as activity like Jupyter's own API."""
+
+    def update_api_activity(self) -> None:
+        """Count the request as activity; a query that cannot be read does not spoil the answer about it."""
+        with contextlib.suppress(HTTPError):
+            super().update_api_activity()
+
+    def send_json(self, value: Mapping[str, Any] | bytes, status: int = 200) -> None:
+        """Answer with ``value`` as JSON; bytes are JSON already."""
+        self.set_status(status)
+        body = value if isinstance(value, bytes) else encode(value)
+        self.finish(body)
+
+    def preflight(self, verbs: Collection[str]) -> None:
+        """Answer OPTIONS: what the path takes, and Jupyter's own answer to a browser's preflight."""
+        allowed = ", ".join(allow_list(verbs))
+        APIHandler.options(self)
+        self.set_status(204)
+        self.set_header("Allow", allowed)
+        self.set_header("Access-Control-Allow-Methods", allowed)
+
+
+def encode(value: Any) -> bytes:
+    """Write JSON as compact UTF-8."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8")

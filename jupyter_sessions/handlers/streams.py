@@ -1,0 +1,266 @@
+"""The change feed as a websocket or as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+
+from jupyter_server.auth.decorator import allow_unauthenticated
+from jupyter_server.base.websocket import WebSocketMixin
+from tornado.iostream import StreamClosedError
+from tornado.web import HTTPError
+from tornado.websocket import WebSocketClosedError, WebSocketHandler
+
+from jupyter_sessions.handlers.base import ApiRules, Setup, allow_list, encode
+from jupyter_sessions.handlers.calls import Request
+from jupyter_sessions.handlers.query import parse_query
+from jupyter_sessions.handlers.routes import AFTER
+from jupyter_sessions.model import names
+from jupyter_sessions.model.api import Change, Reset, SessionsApi
+from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, PermissionDenied, SessionsError
+from jupyter_sessions.model.names import LocationName
+
+KEEPALIVE = 15.0
+"""How often a silent stream of server-sent events says that it lives, in seconds."""
+_SEQUENCE = re.compile(r"\d{1,18}")
+_VERSIONS = ("7", "8", "13")
+
+
+def parse_after(parent: LocationName, texts: Sequence[str]) -> dict[LocationName, int]:
+    """Read ``after``: one sequence for one location, ``{parent},{sequence}`` for each of several.
+
+    Raises InvalidArgument.
+    """
+    if not parent.wild:
+        if len(texts) > 1:
+            raise _bad_after("stands more than once; give one sequence")
+        return {parent: _sequence(texts[0])} if texts else {}
+    after: dict[LocationName, int] = {}
+    for text in texts:
+        place, comma, sequence = text.rpartition(",")
+        if not comma:
+            raise _bad_after(f"must be {{parent}},{{sequence}} over several locations, not {text[:80]!r}")
+        location = names.parse_location(place, "after")
+        if location in after:
+            raise _bad_after(f"names {location} twice; give one sequence for each location")
+        after[location] = _sequence(sequence)
+    return after
+
+
+def _sequence(text: str) -> int:
+    if not _SEQUENCE.fullmatch(text):
+        raise _bad_after(f"must be a sequence number of 0 or more, not {text[:40]!r}")
+    return int(text)
+
+
+def _bad_after(rule: str) -> InvalidArgument:
+    return InvalidArgument([FieldViolation("after", rule)])
+
+
+def dump_change(change: Change | Reset, located: bool) -> dict[str, Any]:
+    """Write one entry of the feed; ``located`` adds the location it is of."""
+    place = {"location": str(change.location)} if located else {}
+    if isinstance(change, Reset):
+        return {"reset": True, "sequence": change.sequence, **place}
+    from jupyter_sessions.model import wire
+
+    return {
+        "sequence": change.sequence,
+        "session": change.session,
+        "sessionUuid": change.session_uuid,
+        "oldState": change.old_state.name,
+        "newState": change.new_state.name,
+        "stateMessage": change.state_message,
+        "time": wire.format_time(change.time),
+        **place,
+    }
+
+
+class WatchHandler(ApiRules, WebSocketMixin, WebSocketHandler):
+    """``sessions:watch``: a websocket, or ``text/event-stream`` for a client that accepts it."""
+
+    def initialize(self, setup: Setup) -> None:
+        """Take what the extension hands over."""
+        self.setup = setup
+        self._relay: asyncio.Task[None] | None = None
+        self._gone = asyncio.Event()
+
+    async def prepare(self) -> None:  # type: ignore[override]  # as ApiRules
+        """Authenticate and ask the authorizer before anything is upgraded."""
+        await super().prepare()
+        if self.request.method == "OPTIONS":
+            return
+        if self.request.method not in ("GET", "HEAD"):
+            raise self.unknown_method(["GET"])
+        await self.authorize("read")
+
+    def check_origin(self, origin: str | None = None) -> bool:
+        """Check the origin as Jupyter's websockets do."""
+        return bool(WebSocketMixin.check_origin(self, origin))
+
+    async def get(self, **path: str) -> None:
+        """Open the stream; every fault of the request is answered before it is opened."""
+        query = parse_query(self.request.query, [AFTER])
+        request = Request(self.caller, path)
+        self._parent = request.locations
+        after = parse_after(self._parent, query.values["after"])
+        events = "text/event-stream" in self.request.headers.get("Accept", "")
+        if not events:
+            self._check_upgrade()
+        api = await self.setup.gate.api()
+        if not self._parent.wild:
+            await api.get_location(self._parent)
+        if events:
+            await self._serve_events(api, self._resume(after))
+        else:
+            self._feed = api.watch(self.caller, self._parent, after)
+            await WebSocketHandler.get(self)
+
+    async def head(self, **path: str) -> None:
+        """Say that the stream is there."""
+        self.set_header("Content-Type", "text/event-stream")
+        self.finish()
+
+    @allow_unauthenticated
+    def options(self, **path: str) -> None:
+        """Say what this path takes."""
+        self.set_status(204)
+        self.set_header("Allow", ", ".join(allow_list(["GET"])))
+        self.finish()
+
+    def _check_upgrade(self) -> None:
+        """Refuse in our own shape what tornado would refuse in plain text."""
+        headers = self.request.headers
+        tokens = [token.strip().lower() for token in headers.get("Connection", "").split(",")]
+        if headers.get("Upgrade", "").lower() != "websocket" or "upgrade" not in tokens:
+            raise InvalidArgument("this path is a stream: open it as a websocket, or send Accept: text/event-stream")
+        if headers.get("Sec-WebSocket-Version") not in _VERSIONS or not headers.get("Sec-WebSocket-Key"):
+            raise InvalidArgument("the websocket handshake needs Sec-WebSocket-Key and Sec-WebSocket-Version: 13")
+        if not self.check_origin():
+            raise PermissionDenied("websockets from another origin are refused (see ServerApp.allow_origin)")
+
+    # The websocket
+
+    def open(self, *args: str, **kwargs: str) -> None:
+        """Start to relay; small frames go out at once."""
+        super().open(*args, **kwargs)
+        self.set_nodelay(True)
+        self._relay = asyncio.ensure_future(self._relay_frames())
+
+    def on_message(self, message: str | bytes) -> None:
+        """Take nothing: the stream goes one way."""
+
+    def on_close(self) -> None:
+        """End the relay with its client."""
+        if self.ping_callback is not None:
+            self.ping_callback.stop()
+        if self._relay is not None:
+            self._relay.cancel()
+
+    async def _relay_frames(self) -> None:
+        try:
+            async for change in self._feed:
+                await self.write_message(encode(dump_change(change, self._parent.wild)))
+        except (WebSocketClosedError, StreamClosedError):
+            return
+        except SessionsError as error:
+            self.close(1011, error.message.encode("utf-8")[:100].decode("utf-8", "ignore"))
+        except Exception:
+            self.log.exception("the change feed of %s broke", self._parent)
+            self.close(1011, "an internal error")
+        finally:
+            await close_feed(self._feed)
+
+    # Server-sent events
+
+    def _resume(self, after: Mapping[LocationName, int]) -> dict[LocationName, int]:
+        """Give where the stream goes on: a reconnecting client says it in Last-Event-ID."""
+        last = self.request.headers.get("Last-Event-ID", "").strip()
+        if not last:
+            return dict(after)
+        return {**after, **parse_after(self._parent, last.split(" "))}
+
+    async def _serve_events(self, api: SessionsApi, after: dict[LocationName, int]) -> None:
+        self._feed = api.watch(self.caller, self._parent, after)
+        self.set_header("Content-Type", "text/event-stream")
+        self.set_header("X-Accel-Buffering", "no")
+        self._relay = asyncio.ensure_future(self._relay_events(dict(after)))
+        self._relay.add_done_callback(lambda _: self._gone.set())
+        try:
+            await self._gone.wait()
+        finally:
+            self._relay.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._relay
+        if not self._finished:
+            await self.finish()
+
+    async def _relay_events(self, seen: dict[LocationName, int]) -> None:
+        try:
+            self.write(b": open\n\n")
+            await self.flush()
+            async for change in kept_alive(self._feed, KEEPALIVE):
+                self.write(b": alive\n\n" if change is None else self._event(change, seen))
+                await self.flush()
+        except StreamClosedError:
+            return
+        except SessionsError as error:
+            self.write(b"event: error\ndata: " + encode(error.body()) + b"\n\n")
+        except Exception:
+            self.log.exception("the change feed of %s broke", self._parent)
+        finally:
+            await close_feed(self._feed)
+
+    def _event(self, change: Change | Reset, seen: dict[LocationName, int]) -> bytes:
+        seen[change.location] = change.sequence
+        if self._parent.wild:
+            position = " ".join(f"{place},{sequence}" for place, sequence in sorted(seen.items()))
+        else:
+            position = str(change.sequence)
+        body = json.dumps(dump_change(change, self._parent.wild), ensure_ascii=False)
+        return f"id: {position}\ndata: {body}\n\n".encode()
+
+    def on_connection_close(self) -> None:
+        """End the stream with its client."""
+        self._gone.set()
+        with contextlib.suppress(HTTPError):
+            super().on_connection_close()
+
+
+async def kept_alive(feed: AsyncIterator[Change | Reset], seconds: float) -> AsyncIterator[Change | Reset | None]:
+    """Give the feed's entries, and None whenever it was silent for ``seconds``; ends with the feed."""
+    waiting: asyncio.Future[Change | Reset] | None = None
+    try:
+        while True:
+            waiting = waiting or asyncio.ensure_future(_next(feed))
+            done, _ = await asyncio.wait([waiting], timeout=seconds)
+            if not done:
+                yield None
+                continue
+            try:
+                change = waiting.result()
+            except StopAsyncIteration:
+                return
+            finally:
+                waiting = None
+            yield change
+    finally:
+        if waiting is not None:
+            waiting.cancel()
+            with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
+                await waiting
+
+
+async def _next(feed: AsyncIterator[Change | Reset]) -> Change | Reset:
+    return await feed.__anext__()
+
+
+async def close_feed(feed: AsyncIterator[Change | Reset]) -> None:
+    """Let the feed go, so that it forgets its reader at once."""
+    closing = getattr(feed, "aclose", None)
+    if closing is not None:
+        await closing()
