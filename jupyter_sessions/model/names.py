@@ -162,8 +162,9 @@ def check_template_id(text: str, field: str = "name") -> str:
 _ADJECTIVES = (
     "able amber apt bold brave bright brisk calm civil clear cool cosy crisp deft eager early fair fast fine fleet "
     "fond fresh gentle glad golden grand green happy hardy keen kind late light lively lucid lucky mellow merry mild "
-    "neat nimble noble novel open patient placid plain polite prime proud pure quick quiet rapid ready sharp silent silver "
-    "smooth snowy solid spry stable steady still sturdy sunny swift tall tidy true vast vivid warm wise witty young"
+    "neat nimble noble novel open patient placid plain polite prime proud pure quick quiet rapid ready sharp silent "
+    "silver smooth snowy solid spry stable steady still sturdy sunny swift tall tidy true vast vivid "
+    "warm wise witty young"
 ).split()
 _NOUNS = (
     "acorn alder anchor apple aspen badger bay beacon beech birch bison breeze brook canyon cedar cliff cloud clover "
@@ -176,5 +177,5 @@ _NOUNS = (
 
 
 def new_session_id() -> str:
-    """Make a readable id, ``{adjective}-{noun}-{4 digits}``: one of 80 million; the store refuses a second use."""
+    """Make a readable id, ``{adjective}-{noun}-{4 digits}``: one of 70 million; the store refuses a second use."""
     return f"{secrets.choice(_ADJECTIVES)}-{secrets.choice(_NOUNS)}-{secrets.randbelow(10_000):04}"
