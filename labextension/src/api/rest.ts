@@ -1,0 +1,138 @@
+import { URLExt } from '@jupyterlab/coreutils';
+import { ServerConnection } from '@jupyterlab/services';
+
+import { IViolation } from '../model/form';
+import {
+  ILocation,
+  ILogPage,
+  IOperation,
+  ISession,
+  ISessionBody,
+  ISessionKernel,
+  ITemplate
+} from '../model/session';
+
+export const EVERYWHERE = 'projects/-/locations/-';
+
+/** A refusal of the service, with the faulty fields it names. */
+export class ApiError extends Error {
+  constructor(
+    message: string,
+    readonly code: number,
+    readonly status: string,
+    readonly violations: readonly IViolation[]
+  ) {
+    super(message);
+    this.name = 'ApiError';
+  }
+}
+
+interface IErrorBody {
+  error?: {
+    message?: string;
+    status?: string;
+    details?: { fieldViolations?: IViolation[] }[];
+  };
+}
+
+/** The base of every address of the service. */
+export function serviceUrl(settings: ServerConnection.ISettings, ...parts: string[]): string {
+  return URLExt.join(settings.baseUrl, 'jupyter-sessions', 'v1', ...parts);
+}
+
+/** An id for a request, the same over its retries, so that the service acts once. */
+export function newRequestId(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, byte => byte.toString(16).padStart(2, '0')).join('');
+}
+
+/** The service's REST methods, as far as the browser needs them. Each rejects with ApiError or NetworkError. */
+export class SessionsRest {
+  constructor(readonly settings: ServerConnection.ISettings) {}
+
+  /** Every session of every location; pages are followed to the end. */
+  async listSessions(): Promise<ISession[]> {
+    return this._pages<ISession>(`${EVERYWHERE}/sessions`, 'sessions');
+  }
+
+  async listTemplates(): Promise<ITemplate[]> {
+    return this._pages<ITemplate>(`${EVERYWHERE}/sessionTemplates`, 'sessionTemplates');
+  }
+
+  async listLocations(): Promise<ILocation[]> {
+    const page = await this._call<{ locations?: ILocation[] }>('GET', 'projects/-/locations');
+    return page.locations ?? [];
+  }
+
+  async getSession(name: string): Promise<ISession> {
+    return this._call<ISession>('GET', name);
+  }
+
+  async create(parent: string, id: string, body: ISessionBody, requestId: string): Promise<IOperation> {
+    const query = new URLSearchParams({ sessionId: id, requestId });
+    return this._call<IOperation>('POST', `${parent}/sessions?${query}`, body);
+  }
+
+  /** Change only what `mask` names. */
+  async update(name: string, body: ISessionBody, mask: readonly string[]): Promise<ISession> {
+    const query = new URLSearchParams({ updateMask: mask.join(',') });
+    return this._call<ISession>('PATCH', `${name}?${query}`, body);
+  }
+
+  async terminate(name: string, requestId: string): Promise<IOperation> {
+    return this._call<IOperation>('POST', `${name}:terminate`, { requestId });
+  }
+
+  async remove(name: string, requestId: string): Promise<IOperation> {
+    const query = new URLSearchParams({ requestId });
+    return this._call<IOperation>('DELETE', `${name}?${query}`);
+  }
+
+  async listKernels(name: string): Promise<ISessionKernel[]> {
+    const answer = await this._call<{ kernels?: ISessionKernel[] }>('GET', `${name}/kernels`);
+    return answer.kernels ?? [];
+  }
+
+  /** Up to `limit` bytes of log from `offset`; a negative offset counts from the end. */
+  async readLog(name: string, offset: number, limit: number): Promise<ILogPage> {
+    return this._call<ILogPage>('GET', `${name}/logs?offset=${offset}&limit=${limit}`);
+  }
+
+  private async _pages<T>(path: string, member: string): Promise<T[]> {
+    const rows: T[] = [];
+    let token = '';
+    do {
+      const query = new URLSearchParams({ pageSize: '1000', ...(token ? { pageToken: token } : {}) });
+      const page = await this._call<Record<string, unknown>>('GET', `${path}?${query}`);
+      rows.push(...((page[member] as T[] | undefined) ?? []));
+      token = (page.nextPageToken as string | undefined) ?? '';
+    } while (token);
+    return rows;
+  }
+
+  private async _call<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const init: RequestInit = { method };
+    if (body !== undefined) {
+      init.body = JSON.stringify(body);
+    }
+    const url = serviceUrl(this.settings, path);
+    const response = await ServerConnection.makeRequest(url, init, this.settings);
+    if (!response.ok) {
+      throw await failureOf(response);
+    }
+    return (await response.json()) as T;
+  }
+}
+
+async function failureOf(response: Response): Promise<ApiError> {
+  let body: IErrorBody = {};
+  try {
+    body = (await response.json()) as IErrorBody;
+  } catch {
+    // A proxy's page: the HTTP status is all there is to say.
+  }
+  const error = body.error ?? {};
+  const violations = (error.details ?? []).flatMap(detail => detail.fieldViolations ?? []);
+  const message = error.message || `The server answered ${response.status} ${response.statusText}`;
+  return new ApiError(message, response.status, error.status ?? '', violations);
+}

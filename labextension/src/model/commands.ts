@@ -1,0 +1,12 @@
+/** The ids of the extension's commands; those of one session take its resource name as argument `name`. */
+export const CommandIDs = {
+  create: 'jupyter-sessions:create',
+  refresh: 'jupyter-sessions:refresh',
+  showPanel: 'jupyter-sessions:show-panel',
+  showDetail: 'jupyter-sessions:show-detail',
+  openNotebook: 'jupyter-sessions:open-notebook',
+  openConsole: 'jupyter-sessions:open-console',
+  extend: 'jupyter-sessions:extend',
+  terminate: 'jupyter-sessions:terminate',
+  remove: 'jupyter-sessions:delete'
+} as const;

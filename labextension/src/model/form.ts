@@ -1,0 +1,148 @@
+import { ISessionBody } from './session';
+import { parseTyped } from './time';
+
+export interface IRow {
+  key: string;
+  value: string;
+}
+
+/** What the create form holds, as typed. */
+export interface IDraft {
+  parent: string;
+  id: string;
+  displayName: string;
+  kernel: string;
+  template: string;
+  labels: IRow[];
+  ttl: string;
+  idleTtl: string;
+  properties: IRow[];
+}
+
+export interface IViolation {
+  field: string;
+  description: string;
+}
+
+/** Faults by field of the form; what belongs to none stands under `form`. */
+export type Faults = Record<string, string[]>;
+
+const PLACES: readonly [RegExp, string][] = [
+  [/^(sessionId|name)$/, 'id'],
+  [/^jupyterSession\.displayName$/, 'displayName'],
+  [/^(jupyterSession|sparkConnectSession)(\.kernel)?$/, 'kernel'],
+  [/^sessionTemplate$/, 'template'],
+  [/^environmentConfig\.executionConfig\.ttl$/, 'ttl'],
+  [/^environmentConfig\.executionConfig\.idleTtl$/, 'idleTtl']
+];
+
+/** A draft with an id suggested that none of `taken` has. */
+export function emptyDraft(parent: string, taken: readonly string[], user = ''): IDraft {
+  const id = suggestId(taken, user);
+  return { parent, id, displayName: '', kernel: 'PYTHON', template: '', labels: [], ttl: '', idleTtl: '', properties: [] };
+}
+
+/** A free session id: `session-1`, or the first free number after it, led by the user's name where it fits. */
+export function suggestId(taken: readonly string[], user = ''): string {
+  const base = /^[a-z][a-z0-9-]{1,20}[a-z0-9]$/.test(user) ? user : 'session';
+  for (let number = 1; ; number++) {
+    const id = `${base}-${number}`;
+    if (!taken.includes(id)) {
+      return id;
+    }
+  }
+}
+
+function mapOf(rows: readonly IRow[]): Record<string, string> {
+  return Object.fromEntries(rows.filter(row => row.key || row.value).map(row => [row.key, row.value]));
+}
+
+/** A typed duration on the wire; what cannot be read is sent as typed, for the server to name. */
+function onWire(text: string): string | undefined {
+  const seconds = parseTyped(text);
+  return text.trim() === '' ? undefined : Number.isFinite(seconds) ? `${seconds}s` : text.trim();
+}
+
+/** The body of a create; fields left empty are left out. */
+export function bodyOf(draft: IDraft): ISessionBody {
+  const body: ISessionBody = {};
+  const labels = mapOf(draft.labels);
+  const properties = mapOf(draft.properties);
+  const limits = { ttl: onWire(draft.ttl), idleTtl: onWire(draft.idleTtl) };
+  if (draft.kernel || draft.displayName) {
+    body.jupyterSession = {
+      ...(draft.kernel ? { kernel: draft.kernel } : {}),
+      ...(draft.displayName ? { displayName: draft.displayName } : {})
+    };
+  }
+  if (draft.template) {
+    body.sessionTemplate = draft.template;
+  }
+  if (Object.keys(labels).length) {
+    body.labels = labels;
+  }
+  if (Object.keys(properties).length) {
+    body.runtimeConfig = { properties };
+  }
+  if (limits.ttl || limits.idleTtl) {
+    body.environmentConfig = { executionConfig: limits };
+  }
+  return body;
+}
+
+/** Faults that only the form can see: two rows of one key, a value without a key. */
+export function ownFaults(draft: IDraft): Faults {
+  const faults: Faults = {};
+  for (const group of ['labels', 'properties'] as const) {
+    const seen = new Set<string>();
+    draft[group].forEach((row, index) => {
+      if (!row.key && row.value) {
+        add(faults, `${group}.${index}`, 'A value needs a key. Name it, or remove the row.');
+      }
+      if (row.key && seen.has(row.key)) {
+        add(faults, `${group}.${index}`, `“${row.key}” stands here twice. Remove one.`);
+      }
+      seen.add(row.key);
+    });
+  }
+  return faults;
+}
+
+/** Put each of the server's faults beside its field of the form; rows are `labels.{index}`, `properties.{index}`. */
+export function faultsOf(violations: readonly IViolation[], draft: IDraft): Faults {
+  const faults: Faults = {};
+  for (const violation of violations) {
+    add(faults, placeOf(violation.field, draft), violation.description);
+  }
+  return faults;
+}
+
+function placeOf(field: string, draft: IDraft): string {
+  const path = field.replace(/^session\./, '');
+  const known = PLACES.find(([pattern]) => pattern.test(path));
+  if (known) {
+    return known[1];
+  }
+  return (
+    rowOf('labels', 'labels', path, draft.labels) ??
+    rowOf('properties', 'runtimeConfig.properties', path, draft.properties) ??
+    'form'
+  );
+}
+
+function rowOf(group: string, prefix: string, path: string, rows: readonly IRow[]): string | undefined {
+  if (path === prefix) {
+    return group;
+  }
+  const rest = path.startsWith(prefix) ? path.slice(prefix.length) : '';
+  const key = /^\[["']?(.*?)["']?\]$/.exec(rest)?.[1] ?? (rest.startsWith('.') ? rest.slice(1) : undefined);
+  if (key === undefined) {
+    return undefined;
+  }
+  const index = rows.findIndex(row => row.key === key.replace(/^["'](.*)["']$/, '$1'));
+  return index < 0 ? group : `${group}.${index}`;
+}
+
+function add(faults: Faults, place: string, description: string): void {
+  (faults[place] ??= []).push(description);
+}

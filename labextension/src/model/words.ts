@@ -1,0 +1,60 @@
+import { IEnd, IEnds } from './ends';
+import { ISession } from './session';
+import { formatDuration, formatMoment } from './time';
+
+/** The sentence that says what a session is. */
+export const WHAT = 'A session is a runtime that outlives this browser and this server.';
+
+const CAUSE = { ttl: 'age', idleTtl: 'idle' } as const;
+
+/** `ends 21:40 (idle)`. */
+export function endPhrase(end: IEnd, now: number): string {
+  return `ends ${formatMoment(end.time, now)} (${CAUSE[end.cause]})`;
+}
+
+/** When an ACTIVE session ends and why, as a sentence. */
+export function endSentence(ends: IEnds, now: number): string {
+  const { idle, latest } = ends;
+  const parts: string[] = [];
+  if (idle && (!latest || idle.time < latest.time)) {
+    parts.push(`ends ${formatMoment(idle.time, now)} if idle until then`);
+  }
+  if (latest) {
+    const last = formatMoment(latest.time, now);
+    parts.push(parts.length ? `${last} at the latest` : `ends ${last} at the latest`);
+  }
+  if (!parts.length) {
+    return 'no limit will end it';
+  }
+  return parts.join(', ') + (idle || !latest ? '' : '; not idle while a kernel is busy');
+}
+
+/** The warning of a near end. */
+export function warning(name: string, end: IEnd, now: number): string {
+  const left = formatDuration(Math.max(0, end.time - now) / 1000);
+  const why = end.cause === 'ttl' ? 'its time is over' : 'it is idle';
+  return `Session “${name}” ends in ${left}, because ${why}.`;
+}
+
+/** CPU and memory in use, `CPU 12 % · 0.4 GB`; nothing where nothing is known. */
+export function usagePhrase(cpu: number, bytes: number): string {
+  const parts: string[] = [];
+  if (Number.isFinite(cpu)) {
+    parts.push(`CPU ${Math.round(cpu)} %`);
+  }
+  if (Number.isFinite(bytes)) {
+    parts.push(bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`);
+  }
+  return parts.join(' · ');
+}
+
+/** The total usage of a session in DCU hours, as `0.42 DCU·h`; empty where unknown. */
+export function totalPhrase(session: ISession): string {
+  const total = Number(session.runtimeInfo?.approximateUsage?.milliDcuSeconds ?? NaN);
+  return Number.isFinite(total) ? `${(total / 3_600_000).toFixed(2)} DCU·h` : '';
+}
+
+/** The first line of a message. */
+export function firstLine(message: string | undefined): string {
+  return (message ?? '').split('\n', 1)[0];
+}

@@ -1,0 +1,91 @@
+import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { Notification } from '@jupyterlab/apputils';
+
+import { CommandIDs } from '../model/commands';
+import { endsOf } from '../model/ends';
+import { isFinal, ISession, title } from '../model/session';
+import { firstLine, warning } from '../model/words';
+import { IKernelLinks, IRuntimeSessions, ITransition } from '../state/tokens';
+import { EndWarnings, IWarning } from '../state/warnings';
+import { detailAction } from './acting';
+
+/** Looked at least this often, since a kernel's activity moves an idle end without a word. */
+const LONGEST = 60000;
+
+/** Tells what a person should know of although the panel is closed: an end that nears, an end, a failure. */
+export const noticesPlugin: JupyterFrontEndPlugin<void> = {
+  id: 'jupyter-sessions:notices',
+  description: 'Warns before a session ends and tells when notebooks lost theirs.',
+  autoStart: true,
+  requires: [IRuntimeSessions, IKernelLinks],
+  activate: (app: JupyterFrontEnd, store: IRuntimeSessions, links: IKernelLinks) => {
+    warnOfEnds(app, store, links);
+    const told = new Set<string>();
+    store.transition.connect((_, change) => tellEnd(app, links, change, told));
+  }
+};
+
+function warnOfEnds(app: JupyterFrontEnd, store: IRuntimeSessions, links: IKernelLinks): void {
+  const warnings = new EndWarnings();
+  const shown = new Map<string, string>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const look = () => {
+    clearTimeout(timer);
+    const now = Date.now();
+    const verdict = warnings.judge(
+      store.sessions,
+      session => endsOf(session, links.activity(session.name)),
+      now
+    );
+    verdict.due.forEach(due => shown.set(due.session.uuid, warn(app, due, now)));
+    verdict.over.forEach(uuid => Notification.dismiss(shown.get(uuid)));
+    if (store.sessions.some(session => session.state === 'ACTIVE')) {
+      timer = setTimeout(look, Math.min(LONGEST, Math.max(1000, verdict.next - now)));
+    }
+  };
+  store.changed.connect(look);
+  links.changed.connect(look);
+}
+
+function warn(app: JupyterFrontEnd, due: IWarning, now: number): string {
+  const { name } = due.session;
+  return Notification.warning(warning(title(due.session), due.end, now), {
+    autoClose: false,
+    actions: [
+      {
+        label: 'Extend by 1 h',
+        displayType: 'accent',
+        callback: () => void app.commands.execute(CommandIDs.extend, { name })
+      },
+      detailAction(app.commands.execute.bind(app.commands), name)
+    ]
+  });
+}
+
+function tellEnd(
+  app: JupyterFrontEnd,
+  links: IKernelLinks,
+  change: ITransition,
+  told: Set<string>
+): void {
+  const { session, oldState } = change;
+  if (!oldState || told.has(session.uuid) || !(session.state === 'TERMINATING' || isFinal(session.state))) {
+    return;
+  }
+  const documents = links.documents(session.name);
+  if (!documents.length && session.state !== 'FAILED') {
+    return;
+  }
+  told.add(session.uuid);
+  links.forget(session.name);
+  const action = detailAction(app.commands.execute.bind(app.commands), session.name);
+  const emit = session.state === 'FAILED' ? Notification.error : Notification.warning;
+  emit(farewell(session, documents), { autoClose: false, actions: [action] });
+}
+
+function farewell(session: ISession, documents: readonly string[]): string {
+  const reason = firstLine(session.stateMessage) || 'no reason was given';
+  const verb = session.state === 'FAILED' ? 'failed' : 'ended';
+  const lost = documents.length ? ` Without a kernel now: ${documents.join(', ')}.` : '';
+  return `Session “${title(session)}” ${verb}: ${reason.replace(/\.$/, '')}.${lost}`;
+}

@@ -1,0 +1,138 @@
+import { Kernel, KernelSpec, Session } from '@jupyterlab/services';
+import { IDisposable } from '@lumino/disposable';
+import { ISignal, Signal } from '@lumino/signaling';
+
+import { IActivity } from '../model/ends';
+import { parseTime } from '../model/time';
+
+type Specs = Pick<KernelSpec.IManager, 'specs' | 'specsChanged' | 'refreshSpecs'>;
+type Kernels = Pick<Kernel.IManager, 'running' | 'runningChanged'>;
+type Notebooks = Pick<Session.IManager, 'running' | 'runningChanged'>;
+
+/** Which of the page's kernels and notebooks live in which session, from the lists that Lab keeps anyway. */
+export class KernelLinks implements IDisposable {
+  constructor(
+    private readonly _specs: Specs,
+    private readonly _kernels: Kernels,
+    private readonly _notebooks: Notebooks
+  ) {
+    this._learn();
+    _specs.specsChanged.connect(this._onSpecs, this);
+    _kernels.runningChanged.connect(this._emit, this);
+    _notebooks.runningChanged.connect(this._onNotebooks, this);
+    this._onNotebooks();
+  }
+
+  /** Emits when kernels, their activity or the offered kernelspecs changed. */
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  /** The kernelspecs that a session offers now, the default one first. */
+  offered(session: string): KernelSpec.ISpecModel[] {
+    const models = Object.values(this._specs.specs?.kernelspecs ?? {});
+    return models.filter(
+      (spec): spec is KernelSpec.ISpecModel => spec !== undefined && sessionOf(spec) === session
+    );
+  }
+
+  /** Ask the server for the kernelspecs again, so that launcher and picker follow. */
+  async refresh(): Promise<void> {
+    await this._specs.refreshSpecs();
+  }
+
+  /** What each kernel of a session does, as Lab knows it. */
+  activity(session: string): IActivity[] {
+    return [...this._kernels.running()]
+      .filter(kernel => this._sessions.get(kernel.name) === session)
+      .map(kernel => ({
+        busy: kernel.execution_state === 'busy',
+        lastActivity: parseTime(kernel.last_activity)
+      }));
+  }
+
+  /** The paths of the notebooks and consoles whose kernel lives, or lived until now, in a session. */
+  documents(session: string): string[] {
+    const paths = [...this._documents.values()]
+      .filter(document => this._sessions.get(document.kernel) === session)
+      .map(document => document.path);
+    return [...new Set(paths)].sort();
+  }
+
+  /** Forget the notebooks of a session, once its end has been told. */
+  forget(session: string): void {
+    for (const [id, document] of this._documents) {
+      if (this._sessions.get(document.kernel) === session) {
+        this._documents.delete(id);
+      }
+    }
+  }
+
+  dispose(): void {
+    if (this._isDisposed) {
+      return;
+    }
+    this._isDisposed = true;
+    this._specs.specsChanged.disconnect(this._onSpecs, this);
+    this._kernels.runningChanged.disconnect(this._emit, this);
+    this._notebooks.runningChanged.disconnect(this._onNotebooks, this);
+    Signal.clearData(this);
+  }
+
+  private _onSpecs(): void {
+    this._learn();
+    this._emit();
+  }
+
+  /** A name once learned stays known: the kernelspec goes with its session, its notebooks do not. */
+  private _learn(): void {
+    for (const spec of Object.values(this._specs.specs?.kernelspecs ?? {})) {
+      const session = spec && sessionOf(spec);
+      if (spec && session) {
+        this._sessions.set(spec.name, session);
+      }
+    }
+  }
+
+  private _onNotebooks(): void {
+    const live = new Set<string>();
+    for (const model of this._notebooks.running()) {
+      live.add(model.id);
+      if (model.kernel) {
+        this._documents.set(model.id, { path: model.path, kernel: model.kernel.name });
+      }
+    }
+    for (const [id, document] of this._documents) {
+      // The rows of a session that ended may vanish just before its end is told: those are kept until then.
+      if (!live.has(id) && (!this._sessions.has(document.kernel) || this._isOffered(document.kernel))) {
+        this._documents.delete(id);
+      }
+    }
+  }
+
+  private _isOffered(spec: string): boolean {
+    return this._specs.specs?.kernelspecs[spec] !== undefined;
+  }
+
+  private _emit(): void {
+    this._changed.emit();
+  }
+
+  private readonly _sessions = new Map<string, string>();
+  private readonly _documents = new Map<string, { path: string; kernel: string }>();
+  private _isDisposed = false;
+  private _changed = new Signal<this, void>(this);
+}
+
+function sessionOf(spec: KernelSpec.ISpecModel): string | undefined {
+  const ours = spec.metadata?.jupyter_sessions;
+  if (typeof ours !== 'object' || ours === null || Array.isArray(ours)) {
+    return undefined;
+  }
+  const session: unknown = Reflect.get(ours, 'session');
+  return typeof session === 'string' ? session : undefined;
+}

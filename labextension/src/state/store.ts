@@ -1,0 +1,263 @@
+import { IDisposable } from '@lumino/disposable';
+import { ISignal, Signal } from '@lumino/signaling';
+
+import { ApiError, newRequestId, SessionsRest } from '../api/rest';
+import { Link, WatchStream } from '../api/stream';
+import {
+  ILocation,
+  ILogPage,
+  ISession,
+  ISessionBody,
+  ISessionKernel,
+  ITemplate,
+  parentOf
+} from '../model/session';
+import { Cursor, IChange, IReset, isReset } from '../model/watch';
+import { IRuntimeSessions, ITransition } from './tokens';
+
+/** What the store needs of the watch stream; tests give one of their own. */
+export type IStream = Pick<
+  WatchStream,
+  'message' | 'linkChanged' | 'link' | 'retryAt' | 'open' | 'dispose'
+>;
+
+/** Keeps the sessions: lists once, then follows the stream and gets each session that changed. */
+export class SessionStore implements IRuntimeSessions, IDisposable {
+  constructor(
+    private readonly _rest: SessionsRest,
+    makeStream: (query: () => string) => IStream
+  ) {
+    this._stream = makeStream(() => this._cursor.query());
+    this._stream.message.connect(this._onMessage, this);
+    this._stream.linkChanged.connect(this._onLink, this);
+    this._stream.open();
+  }
+
+  get sessions(): readonly ISession[] {
+    return [...this._sessions.values()];
+  }
+
+  get templates(): readonly ITemplate[] {
+    return this._templates;
+  }
+
+  get locations(): readonly ILocation[] {
+    return this._locations;
+  }
+
+  get link(): Link {
+    return this._stream.link;
+  }
+
+  get retryAt(): number {
+    return this._stream.retryAt;
+  }
+
+  get error(): string {
+    return this._error;
+  }
+
+  get loaded(): boolean {
+    return this._loaded;
+  }
+
+  get changed(): ISignal<this, void> {
+    return this._changed;
+  }
+
+  get transition(): ISignal<this, ITransition> {
+    return this._transition;
+  }
+
+  get isDisposed(): boolean {
+    return this._isDisposed;
+  }
+
+  get(name: string): ISession | undefined {
+    return this._sessions.get(name);
+  }
+
+  async refresh(): Promise<void> {
+    this._stream.open();
+    await this._list();
+  }
+
+  async create(
+    parent: string,
+    id: string,
+    body: ISessionBody,
+    requestId: string
+  ): Promise<ISession | undefined> {
+    const operation = await this._rest.create(parent, id, body, requestId);
+    const name = operation.metadata?.session ?? `${parent}/sessions/${id}`;
+    await this._fetch(name);
+    return this.get(name);
+  }
+
+  async terminate(name: string): Promise<void> {
+    await this._rest.terminate(name, newRequestId());
+    await this._fetch(name);
+  }
+
+  async remove(name: string): Promise<void> {
+    await this._rest.remove(name, newRequestId());
+    await this._fetch(name);
+  }
+
+  async setLimits(name: string, limits: { ttl?: string; idleTtl?: string }): Promise<void> {
+    const mask = Object.keys(limits).map(field => `environmentConfig.executionConfig.${field}`);
+    const body = { environmentConfig: { executionConfig: limits } };
+    this._put(await this._rest.update(name, body, mask));
+  }
+
+  listKernels(name: string): Promise<ISessionKernel[]> {
+    return this._rest.listKernels(name);
+  }
+
+  readLog(name: string, offset: number, limit: number): Promise<ILogPage> {
+    return this._rest.readLog(name, offset, limit);
+  }
+
+  dispose(): void {
+    if (this._isDisposed) {
+      return;
+    }
+    this._isDisposed = true;
+    this._stream.dispose();
+    Signal.clearData(this);
+  }
+
+  private _onMessage(_: unknown, message: IChange | IReset): void {
+    const location = message.location ?? (isReset(message) ? '' : parentOf(message.session));
+    const sequence = Number(message.sequence);
+    if (isReset(message)) {
+      this._cursor.reset(location, sequence);
+      void this._list();
+      return;
+    }
+    if (!this._cursor.advance(location, sequence)) {
+      return;
+    }
+    const { session } = message;
+    const name = session.includes('/') ? session : `${location}/sessions/${session}`;
+    void this._fetch(name);
+  }
+
+  private _onLink(_: unknown, link: Link): void {
+    this._changed.emit();
+    // Listed after the stream is open, no change falls between; a stream that resumes everywhere needs no list.
+    const resumed = this._loaded && this._locations.length && this._cursor.covers(this._places());
+    if (link === 'lost' || !resumed) {
+      void this._list();
+    }
+  }
+
+  private _places(): Set<string> {
+    const places = this._locations.map(location => location.name);
+    return new Set([...places, ...this.sessions.map(session => parentOf(session.name))]);
+  }
+
+  /** One list at a time; a list asked for meanwhile starts when that one is done. */
+  private async _list(): Promise<void> {
+    if (this._listing) {
+      this._listAgain = true;
+      return this._listing;
+    }
+    this._listing = this._listNow();
+    await this._listing;
+    this._listing = null;
+    if (this._listAgain && !this._isDisposed) {
+      this._listAgain = false;
+      await this._list();
+    }
+  }
+
+  private async _listNow(): Promise<void> {
+    try {
+      const [locations, templates, sessions] = await Promise.all([
+        this._rest.listLocations(),
+        this._rest.listTemplates(),
+        this._rest.listSessions()
+      ]);
+      this._locations = locations;
+      this._templates = templates;
+      const names = new Set(sessions.map(session => session.name));
+      for (const name of this._sessions.keys()) {
+        if (!names.has(name)) {
+          this._sessions.delete(name);
+        }
+      }
+      sessions.forEach(session => this._put(session, false));
+      this._error = '';
+      this._loaded = true;
+    } catch (error) {
+      this._error = error instanceof Error ? error.message : String(error);
+    }
+    this._emit();
+  }
+
+  /** Get one session anew. A change told while its answer is under way makes another get. */
+  private async _fetch(name: string): Promise<void> {
+    const running = this._fetching.get(name);
+    if (running) {
+      running.again = true;
+      return running.done;
+    }
+    const job = { again: false, done: Promise.resolve() };
+    this._fetching.set(name, job);
+    job.done = this._fetchUntilCurrent(name, job);
+    return job.done;
+  }
+
+  private async _fetchUntilCurrent(name: string, job: { again: boolean }): Promise<void> {
+    do {
+      job.again = false;
+      try {
+        this._put(await this._rest.getSession(name));
+      } catch (error) {
+        if (!(error instanceof ApiError) || error.code !== 404) {
+          this._fetching.delete(name);
+          return this._list();
+        }
+        this._sessions.delete(name);
+        this._emit();
+      }
+    } while (job.again);
+    this._fetching.delete(name);
+  }
+
+  private _put(session: ISession, emit = true): void {
+    const old = this._sessions.get(session.name);
+    const same = old?.uuid === session.uuid;
+    this._sessions.set(session.name, session);
+    if (this._isDisposed) {
+      return;
+    }
+    if (!same || old?.state !== session.state) {
+      this._transition.emit({ session, oldState: same ? old?.state : undefined });
+    }
+    if (emit) {
+      this._emit();
+    }
+  }
+
+  private _emit(): void {
+    if (!this._isDisposed) {
+      this._changed.emit();
+    }
+  }
+
+  private readonly _stream: IStream;
+  private readonly _cursor = new Cursor();
+  private readonly _sessions = new Map<string, ISession>();
+  private readonly _fetching = new Map<string, { again: boolean; done: Promise<void> }>();
+  private _templates: readonly ITemplate[] = [];
+  private _locations: readonly ILocation[] = [];
+  private _error = '';
+  private _loaded = false;
+  private _listing: Promise<void> | null = null;
+  private _listAgain = false;
+  private _isDisposed = false;
+  private _changed = new Signal<this, void>(this);
+  private _transition = new Signal<this, ITransition>(this);
+}

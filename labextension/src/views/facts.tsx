@@ -1,0 +1,128 @@
+import React, { useEffect, useState } from 'react';
+
+import { ISession, ISessionKernel, kernelLabel, shortName } from '../model/session';
+import { formatDuration, formatExact, parseDuration, parseTime } from '../model/time';
+import { totalPhrase, usagePhrase } from '../model/words';
+import { IViewContext } from './context';
+
+const PERIOD = 5000;
+
+/** What a session is made of; a name and a value each. */
+export function Configuration(props: { session: ISession }): JSX.Element {
+  const { session } = props;
+  const limits = session.environmentConfig?.executionConfig ?? {};
+  const facts: [string, string][] = [
+    ['Name', session.name],
+    ['Id', session.uuid],
+    ['Kernel', kernelLabel(session)],
+    ['Template', session.sessionTemplate ? shortName(session.sessionTemplate) : ''],
+    ['Created', formatExact(parseTime(session.createTime))],
+    ['Creator', session.creator ?? ''],
+    ['Owner', session.user === session.creator ? '' : (session.user ?? '')],
+    ['Ends when idle for', formatDuration(parseDuration(limits.idleTtl))],
+    ['Ends at the latest after', formatDuration(parseDuration(limits.ttl))],
+    ...Object.entries(session.labels ?? {}).map(([key, value]): [string, string] => [
+      `Label ${key}`,
+      value || '(empty)'
+    ]),
+    ...Object.entries(session.runtimeConfig?.properties ?? {})
+  ];
+  return <Facts title="Configuration" facts={facts} />;
+}
+
+/** What a session uses and where it is reached. */
+export function Runtime(props: { session: ISession }): JSX.Element | null {
+  const info = props.session.runtimeInfo ?? {};
+  const facts: [string, string][] = [
+    ['Used in all', totalPhrase(props.session)],
+    ['Log directory', typeof info.outputUri === 'string' ? info.outputUri : ''],
+    ...Object.entries(info.endpoints ?? {})
+  ];
+  return <Facts title="Runtime" facts={facts} />;
+}
+
+function Facts(props: { title: string; facts: [string, string][] }): JSX.Element | null {
+  const facts = props.facts.filter(([, value]) => value);
+  if (!facts.length) {
+    return null;
+  }
+  return (
+    <section aria-label={props.title}>
+      <h3>{props.title}</h3>
+      <dl className="jp-RuntimeSessions-facts">
+        {facts.map(([name, value]) => (
+          <React.Fragment key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </React.Fragment>
+        ))}
+      </dl>
+    </section>
+  );
+}
+
+/** The kernels of an ACTIVE session, asked for every five seconds while they are shown. */
+export function Kernels(props: IViewContext & { session: ISession; now: number }): JSX.Element | null {
+  const { session, store, clock, now } = props;
+  const [kernels, setKernels] = useState<ISessionKernel[] | null>(null);
+  const active = session.state === 'ACTIVE';
+  useEffect(() => {
+    let last = 0;
+    let gone = false;
+    const ask = async () => {
+      if (!active || Date.now() - last < PERIOD) {
+        return;
+      }
+      last = Date.now();
+      try {
+        const rows = await store.listKernels(session.name);
+        if (!gone) {
+          setKernels(rows);
+        }
+      } catch {
+        // The link's state is told in the panel; the last rows stay.
+      }
+    };
+    const slot = () => void ask();
+    slot();
+    clock.tick.connect(slot);
+    return () => {
+      gone = true;
+      clock.tick.disconnect(slot);
+    };
+  }, [store, clock, session.uuid, active]);
+  if (!active || !kernels) {
+    return null;
+  }
+  return (
+    <section aria-label="Kernels">
+      <h3>Kernels</h3>
+      {kernels.length ? <KernelTable kernels={kernels} now={now} /> : <p>No kernel runs yet.</p>}
+    </section>
+  );
+}
+
+function KernelTable(props: { kernels: ISessionKernel[]; now: number }): JSX.Element {
+  return (
+    <table>
+      <tbody>
+        {props.kernels.map((kernel, index) => {
+          const active = parseTime(kernel.last_activity);
+          const ago = formatDuration(Math.max(0, Math.floor((props.now - active) / 1000)));
+          const usage = kernel.usage ?? {};
+          return (
+            <tr key={kernel.id} data-kernel={kernel.id}>
+              <td title={kernel.id}>
+                {kernel.name}
+                {index === 0 ? ' (main)' : ''}
+              </td>
+              <td>{kernel.execution_state}</td>
+              <td title={formatExact(active)}>active {ago} ago</td>
+              <td>{usagePhrase(Number(usage.cpu), Number(usage.memory ?? usage.bytes))}</td>
+            </tr>
+          );
+        })}
+      </tbody>
+    </table>
+  );
+}

@@ -1,0 +1,112 @@
+import React, { useState } from 'react';
+
+import { ApiError } from '../api/rest';
+import { CommandIDs } from '../model/commands';
+import { endsOf } from '../model/ends';
+import { ISession } from '../model/session';
+import { formatDuration, formatExact, parseDuration, parseTyped } from '../model/time';
+import { endSentence } from '../model/words';
+import { isNear } from '../state/warnings';
+import { IViewContext } from './context';
+import { FaultList } from './rows';
+
+type Limit = 'idleTtl' | 'ttl';
+
+const LABELS: Record<Limit, string> = {
+  idleTtl: 'Ends when idle for',
+  ttl: 'Ends at the latest after'
+};
+
+/** When the session ends and why, with the buttons that move its end. */
+export function Limits(props: IViewContext & { session: ISession; now: number }): JSX.Element | null {
+  const { session, now, links, commands } = props;
+  const [editing, setEditing] = useState(false);
+  const ends = endsOf(session, links.activity(session.name));
+  if (session.state !== 'ACTIVE') {
+    return null;
+  }
+  const near = isNear(session, ends, now);
+  return (
+    <div className={`jp-RuntimeSessions-end${near ? ' jp-mod-near' : ''}`}>
+      <span title={ends.next && formatExact(ends.next.time)}>{endSentence(ends, now)}</span>
+      {ends.next && (
+        <button
+          className="jp-mod-styled jp-RuntimeSessions-small"
+          onClick={() => void commands.execute(CommandIDs.extend, { name: session.name })}
+        >
+          Extend by 1 h
+        </button>
+      )}
+      <button
+        className="jp-RuntimeSessions-link"
+        aria-expanded={editing}
+        onClick={() => setEditing(!editing)}
+      >
+        change limits
+      </button>
+      {editing && <LimitForm {...props} onDone={() => setEditing(false)} />}
+    </div>
+  );
+}
+
+function LimitForm(
+  props: IViewContext & { session: ISession; onDone: () => void }
+): JSX.Element {
+  const limits = props.session.environmentConfig?.executionConfig ?? {};
+  const now = (limit: Limit) => formatDuration(parseDuration(limits[limit]));
+  const [typed, setTyped] = useState({ idleTtl: now('idleTtl'), ttl: now('ttl') });
+  const [faults, setFaults] = useState<Record<string, string[]>>({});
+  const save = async () => {
+    const changed = (['idleTtl', 'ttl'] as const).filter(limit => typed[limit] !== now(limit));
+    const wire = changed.map(limit => {
+      const seconds = parseTyped(typed[limit]);
+      return [limit, Number.isFinite(seconds) ? `${seconds}s` : typed[limit]];
+    });
+    try {
+      if (changed.length) {
+        await props.store.setLimits(props.session.name, Object.fromEntries(wire));
+      }
+      props.onDone();
+    } catch (error) {
+      setFaults(limitFaults(error));
+    }
+  };
+  return (
+    <form
+      className="jp-RuntimeSessions-limitForm"
+      onSubmit={event => {
+        event.preventDefault();
+        void save();
+      }}
+    >
+      {(['idleTtl', 'ttl'] as const).map(limit => (
+        <label key={limit} className="jp-RuntimeSessions-field">
+          <span>{LABELS[limit]}</span>
+          <input
+            className="jp-mod-styled"
+            name={limit}
+            aria-invalid={faults[limit] !== undefined}
+            value={typed[limit]}
+            onChange={event => setTyped({ ...typed, [limit]: event.target.value })}
+          />
+          <FaultList faults={faults[limit]} />
+        </label>
+      ))}
+      <FaultList faults={faults.form} />
+      <button className="jp-mod-styled jp-mod-accept jp-RuntimeSessions-small">Save</button>
+    </form>
+  );
+}
+
+function limitFaults(error: unknown): Record<string, string[]> {
+  const violations = error instanceof ApiError ? error.violations : [];
+  if (!violations.length) {
+    return { form: [error instanceof Error ? error.message : String(error)] };
+  }
+  const faults: Record<string, string[]> = {};
+  for (const { field, description } of violations) {
+    const last = field.slice(field.lastIndexOf('.') + 1);
+    (faults[last in LABELS ? last : 'form'] ??= []).push(description);
+  }
+  return faults;
+}

@@ -1,0 +1,66 @@
+import React, { useEffect, useRef, useState } from 'react';
+
+import { ISession } from '../model/session';
+import { LogTail } from '../state/log';
+import { IViewContext } from './context';
+
+const PERIOD = 2000;
+
+/** The tail of a session's log, followed while it is shown. */
+export function Log(props: IViewContext & { session: ISession }): JSX.Element {
+  const { session, store, clock } = props;
+  const [shown, setShown] = useState({ text: '', cut: false, error: '' });
+  const box = useRef<HTMLPreElement>(null);
+  const atEnd = useRef(true);
+  useEffect(() => {
+    const tail = new LogTail((offset, limit) => store.readLog(session.name, offset, limit));
+    let busy = false;
+    let last = 0;
+    let gone = false;
+    const follow = async () => {
+      if (busy || tail.complete || Date.now() - last < PERIOD) {
+        return;
+      }
+      busy = true;
+      last = Date.now();
+      try {
+        const changed = await tail.follow();
+        if (changed && !gone) {
+          setShown({ text: tail.text, cut: tail.cut, error: '' });
+        }
+      } catch (error) {
+        if (!gone) {
+          setShown({ text: tail.text, cut: tail.cut, error: (error as Error).message });
+        }
+      } finally {
+        busy = false;
+      }
+    };
+    const slot = () => void follow();
+    slot();
+    clock.tick.connect(slot);
+    return () => {
+      gone = true;
+      clock.tick.disconnect(slot);
+    };
+  }, [store, clock, session.uuid]);
+  useEffect(() => {
+    if (atEnd.current && box.current) {
+      box.current.scrollTop = box.current.scrollHeight;
+    }
+  }, [shown.text]);
+  const onScroll = () => {
+    const { scrollTop, scrollHeight, clientHeight } = box.current ?? document.body;
+    atEnd.current = scrollHeight - scrollTop - clientHeight < 8;
+  };
+  return (
+    <section aria-label="Log">
+      <h3>Log</h3>
+      {shown.error && <p className="jp-RuntimeSessions-faults">{shown.error}</p>}
+      {shown.cut && <p className="jp-RuntimeSessions-note">Earlier lines are not shown.</p>}
+      <pre className="jp-RuntimeSessions-log" ref={box} onScroll={onScroll} tabIndex={0}>
+        {shown.text || 'Nothing was written yet.'}
+      </pre>
+    </section>
+  );
+}

@@ -1,0 +1,85 @@
+import { addIcon, closeIcon } from '@jupyterlab/ui-components';
+import React from 'react';
+
+import { Faults, IRow } from '../model/form';
+import { IconButton } from './row';
+
+interface IRowsProps {
+  /** `labels` or `properties`. */
+  group: string;
+  legend: string;
+  rows: IRow[];
+  faults: Faults;
+  keyHint: string;
+  /** Known keys with what each means. */
+  known?: Readonly<Record<string, string>>;
+  onChange: (rows: IRow[]) => void;
+}
+
+/** An editor of key and value rows, with each row's faults under it. */
+export function Rows(props: IRowsProps): JSX.Element {
+  const { group, rows, faults, known, onChange } = props;
+  const set = (index: number, change: Partial<IRow>) =>
+    onChange(rows.map((row, at) => (at === index ? { ...row, ...change } : row)));
+  const field = (row: IRow, index: number, part: keyof IRow, hint: string) => (
+    <input
+      className="jp-mod-styled"
+      name={`${group}.${index}.${part}`}
+      aria-label={`${props.legend}: ${part} ${index + 1}`}
+      aria-invalid={faults[`${group}.${index}`] !== undefined}
+      list={part === 'key' && known ? `jp-RuntimeSessions-known-${group}` : undefined}
+      placeholder={hint}
+      value={row[part]}
+      onChange={event => set(index, { [part]: event.target.value })}
+    />
+  );
+  return (
+    <fieldset className="jp-RuntimeSessions-rows">
+      <legend>{props.legend}</legend>
+      {rows.map((row, index) => (
+        <div key={index}>
+          <div className="jp-RuntimeSessions-pair">
+            {field(row, index, 'key', props.keyHint)}
+            {field(row, index, 'value', 'value')}
+            <IconButton
+              icon={closeIcon}
+              label={`Remove row ${index + 1}`}
+              onClick={() => onChange(rows.filter((_, at) => at !== index))}
+            />
+          </div>
+          {known?.[row.key] && <p className="jp-RuntimeSessions-hint">{known[row.key]}</p>}
+          <FaultList faults={faults[`${group}.${index}`]} />
+        </div>
+      ))}
+      <FaultList faults={faults[group]} />
+      {known && (
+        <datalist id={`jp-RuntimeSessions-known-${group}`}>
+          {Object.entries(known).map(([key, hint]) => (
+            <option key={key} value={key} label={hint} />
+          ))}
+        </datalist>
+      )}
+      <button
+        type="button"
+        className="jp-RuntimeSessions-link jp-RuntimeSessions-add"
+        onClick={() => onChange([...rows, { key: '', value: '' }])}
+      >
+        <addIcon.react tag="span" width="12px" height="12px" /> Add
+      </button>
+    </fieldset>
+  );
+}
+
+/** The faults of one field, read out when they appear. */
+export function FaultList(props: { faults?: string[] }): JSX.Element | null {
+  if (!props.faults?.length) {
+    return null;
+  }
+  return (
+    <ul className="jp-RuntimeSessions-faults" role="alert">
+      {props.faults.map(fault => (
+        <li key={fault}>{fault}</li>
+      ))}
+    </ul>
+  );
+}
