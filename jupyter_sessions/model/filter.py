@@ -1,8 +1,8 @@
 """The ``filter`` of a list: AIP-160 over a few fields, read into a small tree.
 
 OR binds tighter than AND; terms side by side are AND; NOT or ``-`` stands before a term; a term is FIELD OPERATOR
-VALUE. :func:`parse` gives the tree, :func:`predicate` runs it; a store may compile it to SQL. In the tree ``:`` is already
-``=`` or :class:`Present`.
+VALUE. :func:`parse` gives the tree, :func:`predicate` runs it; a store may compile it to SQL. In the tree ``:`` is
+already ``=`` or :class:`Present`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import difflib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +16,9 @@ from jupyter_sessions.model.shapes import Shape, shapes, spellings
 from jupyter_sessions.model.times import parse_duration, parse_time
 
 M = TypeVar("M", bound=Message)
+MAX_FAULTS = 1000
+"""How many faults of one body are told one by one."""
+_NEAR = 64
 _BITS = {"int32": 31, "int64": 63}
 
 
@@ -27,8 +31,8 @@ class _Object(dict[str, Any]):
 def _pairs(pairs: list[tuple[str, Any]]) -> _Object:
     found = _Object(pairs)
     if len(found) != len(pairs):
-        keys = [key for key, _ in pairs]
-        found.repeated = frozenset(key for key in found if keys.count(key) > 1)
+        counts = collections.Counter(key for key, _ in pairs)
+        found.repeated = frozenset(key for key, count in counts.items() if count > 1)
     return found
 
 
@@ -71,15 +75,13 @@ def parse(
     for shape in shapes(kind):
         if shape.name in required and not getattr(model, shape.name) and shape.alias not in faulty:
             reader.fault(shape.alias, "is required; set it")
-    reader.faults.extend(rules.check(model, parent))
-    if reader.faults:
-        raise InvalidArgument(reader.faults)
+    faults = [*reader.faults, *rules.check(model, parent)]
+    if len(faults) > MAX_FAULTS:
+        more = FieldViolation("", f"and {len(faults) - MAX_FAULTS} faults more")
+        faults = [*faults[:MAX_FAULTS], more]
+    if faults:
+        raise InvalidArgument(faults)
     return model
-
-
-def _join(path: str, key: str) -> str:
-    shown = key if key.isascii() and key.isprintable() else ascii(key)[1:-1]
-    return f"{path}.{shown}" if path else shown
 
 
 def _what(value: Any) -> str:
@@ -111,9 +113,9 @@ class _Reader:
         for key, value in data.items():
             shape = known.get(key)
             if shape is None:
-                self.fault(_join(path, key), self._unknown(cls, key))
+                self.fault(rules.join(path, key), self._unknown(cls, key))
             elif not shape.output:
-                where = _join(path, shape.alias)
+                where = rules.join(path, shape.alias)
                 if shape.name in given:
                     self.fault(where, f"is given as {given[shape.name]} and as {key}; keep one")
                 elif key in getattr(data, "repeated", ()):
@@ -126,7 +128,8 @@ class _Reader:
     @staticmethod
     def _unknown(cls: type[Message], key: str) -> str:
         settable = [shape.alias for shape in shapes(cls) if not shape.output]
-        near = difflib.get_close_matches(key, settable, n=1)
+        # A long list of long names would take minutes to compare.
+        near = difflib.get_close_matches(key, settable, n=1) if len(key) <= _NEAR else []
         remedy = (
             f"did you mean {near[0]}?" if near else f"the fields are {', '.join(settable)}" if settable else "remove it"
         )
@@ -152,7 +155,7 @@ class _Reader:
             return {}
         out: dict[str, Any] = {}
         for key, item in value.items():
-            where = _join(path, key)
+            where = rules.join(path, key)
             if key in getattr(value, "repeated", ()):
                 self.fault(where, "is given more than once; keep one")
             elif not _unicode(key):
@@ -205,7 +208,7 @@ def _integer(shape: Shape, value: Any) -> int:
         exact = isinstance(value, str) or number == value
     except (ValueError, OverflowError):
         raise ValueError(rule) from None
-    if isinstance(value, str) and not value.removeprefix("-").isdecimal():
+    if isinstance(value, str) and not (value.isascii() and value.removeprefix("-").isdecimal()):
         exact = False
     limit = 1 << _BITS[shape.kind]
     if not exact or not -limit <= number < limit:

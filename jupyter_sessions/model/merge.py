@@ -97,8 +97,12 @@ def parse_mask(text: str, kind: type[Message]) -> list[str] | None:
 
     Raises InvalidArgument with every path that is unknown, output-only or cannot change.
     """
-    paths = [path.strip() for path in text.split(",")]
-    if paths in ([""], ["*"]):
+    return resolve_mask([path.strip() for path in text.split(",")], kind)
+
+
+def resolve_mask(paths: Sequence[str], kind: type[Message]) -> list[str] | None:
+    """Do what :func:`parse_mask` does for paths that are already split; resolved ones stay as they are."""
+    if list(paths) in ([""], ["*"]):
         return None
     found: dict[str, None] = {}
     faults: list[FieldViolation] = []
@@ -151,14 +155,15 @@ def apply_session_mask(current: Session, wanted: Session, mask: Sequence[str] | 
     """Give ``current`` with the labels and limits of ``wanted`` that ``mask`` names (None: all of them).
 
     A limit that ``wanted`` leaves out is cleared to 0: the caller fills in its default. Without a mask, a field that
-    cannot change may be repeated as it is. Raises InvalidArgument for one that differs, another ``name``, or too many
-    labels.
+    cannot change may be repeated as it is. Raises InvalidArgument for one that differs, another ``name``, a path that
+    cannot change, or too many labels.
     """
+    paths = None if mask is None else resolve_mask(mask, Session)
     faults = list(_renamed(current, wanted))
-    if mask is None:
+    if paths is None:
         faults += _frozen(current, wanted, "")
     changed = current
-    for path in SESSION_PATHS if mask is None else mask:
+    for path in SESSION_PATHS if paths is None else paths:
         changed = _put(changed, wanted, path)
     _refuse([*faults, *rules.check_labels(changed.labels)])
     return changed
@@ -169,13 +174,14 @@ def apply_template_mask(
 ) -> SessionTemplate:
     """Give ``current`` with the fields of ``wanted`` that ``mask`` names (None: every mutable field).
 
-    Setting one member of a union clears the other. Raises InvalidArgument for another ``name`` or a result that breaks
-    a rule.
+    Setting one member of a union clears the other. Raises InvalidArgument for another ``name``, a path that cannot
+    change, or a result that breaks a rule.
     """
+    paths = None if mask is None else resolve_mask(mask, SessionTemplate)
     faults = list(_renamed(current, wanted))
     mutable = [shape.alias for shape in shapes(SessionTemplate) if not shape.output and shape.name != "name"]
     changed = current
-    for path in mutable if mask is None else mask:
+    for path in mutable if paths is None else paths:
         changed = _put(changed, wanted, path)
     _refuse([*faults, *rules.check(changed)])
     return changed

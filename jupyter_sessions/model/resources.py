@@ -15,6 +15,7 @@ so that a newer server's answer survives a round trip; :mod:`jupyter_sessions.mo
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -113,8 +114,10 @@ def camel(name: str) -> str:
 def _tidy(schema: dict[str, Any]) -> None:
     """Describe the wire, not Python: no defaults (unset is left out), no null beside a message, no extra fields."""
     schema.pop("additionalProperties", None)
-    for field in schema.get("properties", {}).values():
+    for name, field in schema.get("properties", {}).items():
         field.pop("default", None)
+        if "title" in field:
+            field["title"] = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).capitalize()
         choices = [choice for choice in field.get("anyOf", []) if choice != {"type": "null"}]
         if len(choices) == 1:
             del field["anyOf"]

@@ -16,6 +16,7 @@ MAX_TAGS = 30
 MAX_DISPLAY_NAME = 63
 MIN_LIMIT = 600 * SECOND
 MAX_LIMIT = 1_209_600 * SECOND
+_SHOWN = 100
 _LABEL_KEY = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _LABEL_VALUE = re.compile(r"([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)?")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
@@ -46,6 +47,13 @@ def check(model: Message, parent: LocationName | None = None) -> list[FieldViola
     return found
 
 
+def join(path: str, key: str) -> str:
+    """Give the path of a field or key below ``path``, for reading: long keys cut, unprintable ones escaped."""
+    shown = key if key.isprintable() else ascii(key)[1:-1]
+    shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+    return f"{path}.{shown}" if path else shown
+
+
 def check_limit(ns: int) -> None:
     """Raise ValueError for a ttl or idleTtl in nanoseconds that is outside 600 s to 14 days."""
     if not MIN_LIMIT <= ns <= MAX_LIMIT:
@@ -57,7 +65,7 @@ def check_labels(labels: dict[str, str], path: str = "labels") -> Faults:
     if len(labels) > MAX_LABELS:
         yield FieldViolation(path, f"holds {len(labels)} labels; at most {MAX_LABELS} are allowed, remove some")
     for key, value in labels.items():
-        where = f"{path}.{key}"
+        where = join(path, key)
         if _LABEL_KEY.fullmatch(key) is None:
             rule = "1 to 63 of a-z, 0-9 and '-', beginning with a letter and ending with a letter or digit"
             yield FieldViolation(where, f"the key must be {rule}")
@@ -106,11 +114,11 @@ def _execution(execution: ExecutionConfig) -> Faults:
     for key, value in tags.items():
         if _TAG_KEY_ID.fullmatch(key):
             if _TAG_VALUE_ID.fullmatch(value) is None:
-                yield FieldViolation(f"{path}.{key}", "the value of a tagKeys/{id} must be tagValues/{id}")
+                yield FieldViolation(join(path, key), "the value of a tagKeys/{id} must be tagValues/{id}")
         elif key.startswith("tagKeys/") or _TAG_KEY.fullmatch(key) is None:
-            yield FieldViolation(f"{path}.{key}", "the key must be tagKeys/{id} or {organization or project}/{key}")
+            yield FieldViolation(join(path, key), "the key must be tagKeys/{id} or {organization or project}/{key}")
         elif _TAG_VALUE.fullmatch(value) is None:
-            yield FieldViolation(f"{path}.{key}", "the value must be the tag value's short name, without '/'")
+            yield FieldViolation(join(path, key), "the value must be the tag value's short name, without '/'")
 
 
 def _peripherals(peripherals: PeripheralsConfig) -> Faults:

@@ -36,6 +36,12 @@ _PREFIX = "type.googleapis.com/google.cloud.dataproc.v1."
 SESSION_TYPE = _PREFIX + "Session"
 METADATA_TYPE = _PREFIX + "SessionOperationMetadata"
 _INT64 = 1 << 63
+_ALWAYS = (
+    ("runtimeInfo",),
+    ("runtimeConfig", "properties"),
+    ("environmentConfig", "executionConfig"),
+    ("environmentConfig", "peripheralsConfig"),
+)
 
 
 def _text(value: Any) -> str:
@@ -174,11 +180,12 @@ def _plain(model: Message, numbers: bool) -> dict[str, Any]:
 def _session(model: Session, numbers: bool) -> dict[str, Any]:
     """Add the objects that a client may read without looking."""
     out = _plain(model, numbers)
-    out.setdefault("runtimeInfo", {})
-    out.setdefault("runtimeConfig", {}).setdefault("properties", {})
-    environment = out.setdefault("environmentConfig", {})
-    environment.setdefault("executionConfig", {})
-    environment.setdefault("peripheralsConfig", {})
+    for path in _ALWAYS:
+        place = out
+        for key in path:
+            place = place.setdefault(key, {})
+            if not isinstance(place, dict):  # an upstream's own, of a type that we do not know
+                break
     return out
 
 
