@@ -87,11 +87,11 @@ class Request:
 
         return wire.parse(resources.SessionTemplate, self.body, parent=self.location, required=required)
 
-    @property
-    def mask(self) -> Sequence[str] | None:
-        """The paths of ``updateMask``, None where it is absent."""
-        text = self.query["updateMask"]
-        return [path.strip() for path in text.split(",")] if text else None
+    def mask(self, kind: type[Session] | type[SessionTemplate]) -> Sequence[str] | None:
+        """Read ``updateMask``, None where every mutable field is meant; raises InvalidArgument."""
+        from jupyter_sessions.model.merge import parse_mask
+
+        return parse_mask(self.query["updateMask"], kind)
 
 
 def dump_location(location: Location) -> Json:
@@ -137,7 +137,7 @@ async def get_session(api: SessionsApi, request: Request) -> Json:
 async def update_session(api: SessionsApi, request: Request) -> Json:
     """Answer the changed session."""
     name, session = request.session, request.read_session()
-    return request.dump(await api.update_session(request.caller, name, session, request.mask))
+    return request.dump(await api.update_session(request.caller, name, session, request.mask(type(session))))
 
 
 async def terminate_session(api: SessionsApi, request: Request) -> Json:
@@ -208,7 +208,7 @@ async def get_template(api: SessionsApi, request: Request) -> Json:
 async def update_template(api: SessionsApi, request: Request) -> Json:
     """Answer the changed template."""
     name, template = request.template, request.read_template()
-    return request.dump(await api.update_template(request.caller, name, template, request.mask))
+    return request.dump(await api.update_template(request.caller, name, template, request.mask(type(template))))
 
 
 async def delete_template(api: SessionsApi, request: Request) -> Json:

@@ -108,7 +108,8 @@ class RefusedPath(BodyHandler):
         await self.authorize("read")
         raise self.error(self.message)
 
-    get = head = post = put = patch = delete = options = _refuse  # all verbs alike
+    get = head = post = put = patch = delete = _refuse  # all verbs alike
+    options = _refuse  # type: ignore[assignment]  # Jupyter's own is no coroutine; tornado awaits what it gets
 
 
 class DocumentHandler(JsonHandler):
