@@ -1,0 +1,145 @@
+"""Ends sessions: asks the host, then signals whatever carries the session's mark, step by step and never blocking."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jupyter_sessions.engines.base import Job
+from jupyter_sessions.engines.process import marked
+from jupyter_sessions.engines.process.marked import Process
+from jupyter_sessions.model.hostfile import TOKEN, Intent, UnknownVersion, read
+
+ASK_SECONDS = 10.0
+TERM_SECONDS = 5.0
+SCAN_SECONDS = 0.2
+HOST_MODULE = "jupyter_sessions.host"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class _End:
+    """One end under way: when its host was first seen gone, and which processes were asked by a TERM."""
+
+    alone_since: float | None = None
+    scanned: float = float("-inf")
+    termed: set[tuple[int, float]] = field(default_factory=set)
+
+
+class Ender:
+    """Takes the signalling steps of ends; ``clock`` gives monotonic seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ends: dict[str, _End] = {}
+
+    def step(self, job: Job, elapsed: float, host_lives: bool) -> None:
+        """Take the step that is due: none while a living host is being asked, else TERM, later KILL. Blocking.
+
+        A session whose host is gone has nobody to ask: TERM at once.
+        """
+        now = self._clock()
+        end = self._ends.setdefault(job.uuid, _End())
+        if host_lives:
+            end.alone_since = None
+        elif end.alone_since is None:
+            end.alone_since = now
+        alone = 0.0 if end.alone_since is None else now - end.alone_since
+        if (host_lives and elapsed < ASK_SECONDS) or now - end.scanned < SCAN_SECONDS:
+            return
+        end.scanned = now
+        kill = elapsed >= ASK_SECONDS + TERM_SECONDS or (not host_lives and alone >= TERM_SECONDS)
+        left = marked.find(job.store_uuid, job.uuid, job.directory)
+        signal_all(left, kill, end.termed)
+        if not left and not host_lives:
+            tidy(job.directory)
+            self._ends.pop(job.uuid, None)
+
+
+def signal_all(left: Iterable[Process], kill: bool, termed: set[tuple[int, float]]) -> None:
+    """KILL all, or TERM those that were not yet asked so."""
+    for process in left:
+        key = (process.pid, process.started)
+        if kill:
+            marked.send(process, signal.SIGKILL)
+        elif key not in termed:
+            termed.add(key)
+            marked.send(process, signal.SIGTERM)
+
+
+def tidy(directory: Path) -> None:
+    """Remove what a dead host left and nobody may use: its token and its sockets."""
+    with contextlib.suppress(OSError):
+        (directory / TOKEN).unlink()
+    try:
+        intent = read(directory, Intent)
+    except (OSError, ValueError, UnknownVersion):
+        return
+    if intent is None or not intent.socket_dir:
+        return
+    place = Path(intent.socket_dir)
+    with contextlib.suppress(OSError):
+        for entry in place.iterdir():
+            if entry.is_socket():
+                entry.unlink()
+        if place != directory:
+            place.rmdir()
+
+
+async def end_strangers(store_uuid: str, known: Mapping[str, Job], grace: float) -> list[str]:
+    """End every process of this store's mark whose session is not known; give the uuids of those sessions.
+
+    ``grace`` is seconds: what is younger may belong to a session that another server has just committed.
+    """
+    strangers = await asyncio.to_thread(_strangers, store_uuid, known, grace)
+    if not strangers:
+        return []
+    logger.warning("ending processes of %d sessions that are in no store: %s", len(strangers), ", ".join(strangers))
+    termed: set[tuple[int, float]] = set()
+    started = time.monotonic()
+    while (passed := time.monotonic() - started) < ASK_SECONDS + 2 * TERM_SECONDS:
+        left = await asyncio.to_thread(_left, store_uuid, strangers)
+        if not left:
+            break
+        signal_all(left, passed >= ASK_SECONDS, termed)
+        await asyncio.sleep(SCAN_SECONDS)
+    return list(strangers)
+
+
+def _strangers(store_uuid: str, known: Mapping[str, Job], grace: float) -> dict[str, Path | None]:
+    """Give the uuids of unknown sessions, each with its directory where its host tells it."""
+    import psutil
+
+    now = time.time()
+    found: dict[str, Path | None] = {}
+    for process in marked.scan(f"{store_uuid}/"):
+        session_uuid = process.mark.split("/")[1]
+        if session_uuid in known:
+            continue
+        with contextlib.suppress(psutil.Error):
+            if now - psutil.Process(process.pid).create_time() < grace:
+                continue
+        directory = _directory_of(marked.arguments(process.pid))
+        found[session_uuid] = directory or found.get(session_uuid)
+    return found
+
+
+def _directory_of(arguments: list[str]) -> Path | None:
+    """Give the session's directory from a host's command line, None for any other process's."""
+    if HOST_MODULE in arguments and arguments.index(HOST_MODULE) + 2 < len(arguments):
+        return Path(arguments[arguments.index(HOST_MODULE) + 1])
+    return None
+
+
+def _left(store_uuid: str, strangers: Mapping[str, Path | None]) -> list[Process]:
+    left = []
+    for session_uuid, directory in strangers.items():
+        left += marked.find(store_uuid, session_uuid, directory or Path("/nonexistent"))
+    return left

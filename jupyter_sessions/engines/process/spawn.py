@@ -1,0 +1,161 @@
+"""Starts hosts as processes of their own and, for those this server started, knows how they ended."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+from jupyter_sessions.engines.process.logs import last_lines
+from jupyter_sessions.model.hostfile import LOG_DIR, LOG_FILE, MARK, End, Heartbeat, Intent, Ready, read, write
+
+R = TypeVar("R", Intent, Ready, Heartbeat)
+
+LOCKED_STATUS = 3
+"""Exit status of a host that found another one alive."""
+
+_EXIT_SECONDS = 1.0
+_REMOVED = frozenset({"JUPYTER_TOKEN"})
+_REMOVED_PREFIXES = ("JUPYTER_GATEWAY_", "JUPYTERHUB_", "JPY_")
+
+
+def host_environment(environ: Mapping[str, str], mark: str) -> dict[str, str]:
+    """Give a host's environment: what a local kernel would get, minus what is the server's own, plus the mark."""
+    kept = {
+        name: value
+        for name, value in environ.items()
+        if name not in _REMOVED and not name.startswith(_REMOVED_PREFIXES)
+    }
+    return {**kept, MARK: mark}
+
+
+@dataclass
+class _Host:
+    process: subprocess.Popen[bytes]
+    incarnation: int
+
+
+class Spawner:
+    """Keeps the handles of the hosts that this server started; a host that has ended is reaped when asked after.
+
+    ``command`` is what a host is started with, the directory and incarnation follow it.
+    """
+
+    def __init__(self, command: Sequence[str], clock: Callable[[], float]) -> None:
+        self._command = list(command)
+        self._clock = clock
+        self._hosts: dict[str, _Host] = {}
+
+    def spawn(self, directory: Path, intent: Intent) -> int:
+        """Start a host in a process session of its own and give its pid. Blocking; raises OSError."""
+        log_dir = directory / LOG_DIR
+        log_dir.mkdir(mode=0o700, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        # Until it takes over its log itself, what a host says (an import that fails) must not be lost.
+        handle = os.open(log_dir / LOG_FILE, flags, 0o600)
+        try:
+            process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module
+                [*self._command, str(directory), str(intent.incarnation)],
+                cwd=directory,
+                env=host_environment(os.environ, intent.mark),
+                stdin=subprocess.DEVNULL,
+                stdout=handle,
+                stderr=handle,
+                start_new_session=True,
+                close_fds=True,
+            )
+        finally:
+            os.close(handle)
+        self._hosts[intent.session_uuid] = _Host(process, intent.incarnation)
+        return process.pid
+
+    def running(self, session_uuid: str) -> int:
+        """Give the incarnation of the living host that this server started, 0 if there is none. Reaps; cheap."""
+        host = self._hosts.get(session_uuid)
+        return host.incarnation if host is not None and host.process.poll() is None else 0
+
+    def settle(self, session_uuid: str, directory: Path) -> None:
+        """Put the exit status of an ended host that this server started into its end file. Blocking; raises OSError."""
+        host = self._hosts.get(session_uuid)
+        if host is None:
+            return
+        try:
+            # Its lock is free already: what is left of its exit takes no time.
+            status = host.process.wait(_EXIT_SECONDS)
+        except subprocess.TimeoutExpired:
+            return
+        if status != LOCKED_STATUS:
+            complete_end(directory, host.incarnation, status, self._clock())
+        self._hosts.pop(session_uuid, None)
+
+    def close(self) -> None:
+        """Forget all handles; the hosts go on, and Python is not to warn that they do."""
+        for host in self._hosts.values():
+            if host.process.poll() is None:
+                host.process.returncode = 0
+        self._hosts.clear()
+
+
+def complete_end(directory: Path, incarnation: int, status: int, now: float) -> None:
+    """Complete or write the end file of a host that ended with ``status``. Raises OSError.
+
+    An end file of a version this program does not know, or a damaged one, is replaced: the host is gone.
+    """
+    end = None
+    with contextlib.suppress(Exception):
+        end = read(directory, End)
+    if end is not None and end.incarnation == incarnation:
+        if end.exit_status is None:
+            write(directory, replace(end, exit_status=status, ended_at=max(end.terminating_at, now)))
+        return
+    cause, message = _cause(directory, incarnation, status)
+    write(directory, End(incarnation, cause, message, now, now, status))
+
+
+def _cause(directory: Path, incarnation: int, status: int) -> tuple[str, str]:
+    intent, ready, beat = _read(directory, Intent), _read(directory, Ready), _read(directory, Heartbeat)
+    words = exit_words(status)
+    if intent is not None and intent.wanted == "stop" and intent.incarnation == incarnation:
+        return "asked", intent.reason or f"ended as asked ({words})"
+    lines = last_words(directory)
+    if ready is None or ready.incarnation != incarnation:
+        return "start", f"its host ended before it was ready: {words}{lines}"
+    return "died", f"its host ended: {words}{memory_words(beat)}{lines}"
+
+
+def _read(directory: Path, kind: type[R]) -> R | None:
+    try:
+        return read(directory, kind)
+    except Exception:
+        return None
+
+
+def exit_words(status: int) -> str:
+    """Say an exit status in words: ``killed by signal SIGKILL``, ``exit status 3``."""
+    if status >= 0:
+        return f"exit status {status}"
+    try:
+        return f"killed by signal {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"
+
+
+def memory_words(beat: Heartbeat | None) -> str:
+    """Say the last memory sample, ``""`` where there is none."""
+    if beat is None or not beat.memory:
+        return ""
+    return f"; it used {beat.memory / (1 << 30):.2f} GiB of memory when last looked at"
+
+
+def last_words(directory: Path) -> str:
+    """Say the last lines of a session's log, ``""`` where it has none."""
+    try:
+        lines = last_lines(directory / LOG_DIR)
+    except OSError:
+        return ""
+    return f"; its log ends: {' | '.join(lines)}" if lines else ""
