@@ -1,0 +1,203 @@
+"""The notebook-session manager's half of ours: a mixin in front of the user's own class.
+
+"Notebook session" is Jupyter's own record of which document runs on which kernel. Those on remote kernels are kept
+here and in ``Records``, apart from the stock table: that may be a file shared by servers, which delete the rows of
+kernels they do not know.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from jupyter_core.utils import ensure_async
+
+from jupyter_sessions.kernels.records import NotebookRow, Records
+from jupyter_sessions.kernels.registry import Registry, RemoteKernel, What
+
+# The user's class, known only when it is mixed with.
+Base: Any = object
+
+COLUMNS = frozenset(field.name for field in dataclasses.fields(NotebookRow))
+
+
+class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
+    """Mixed in front of the user's SessionManager by ``mount``; ``bind_sessions`` brings it to life."""
+
+    kernel_manager: Any
+    _sessions: Registry | None = None
+    _records: Records | None = None
+    _rows: dict[str, NotebookRow]
+
+    def bind_sessions(
+        self, registry: Registry, records: Records, rows: Iterable[NotebookRow] = ()
+    ) -> Callable[[], None]:
+        """Begin to keep the rows of remote kernels, ``rows`` restored; gives the function that ends it.
+
+        The registry must hold the restored kernels already: a row without its kernel is dropped.
+        """
+        self._sessions, self._records, self._rows = registry, records, {}
+        for row in rows:
+            if registry.get(row.kernel_id) is None:
+                records.drop(row.session_id)
+            else:
+                self._rows[row.session_id] = row
+        unsubscribe = registry.subscribe(self._on_session_kernel)
+
+        def unbind() -> None:
+            unsubscribe()
+            self._sessions = self._records = None
+
+        return unbind
+
+    def _on_session_kernel(self, kernel: RemoteKernel, what: What) -> None:
+        rows = [row for row in self._rows.values() if row.kernel_id == kernel.kernel_id]
+        if what == "removed":
+            # The records drop them with the kernel.
+            for row in rows:
+                del self._rows[row.session_id]
+        elif what == "added" and self._records is not None:
+            for row in rows:
+                self._records.save(row)
+
+    def _kernel(self, kernel_id: str | None) -> RemoteKernel | None:
+        return self._sessions.get(kernel_id) if self._sessions is not None else None
+
+    def _find(self, **wanted: Any) -> NotebookRow | None:
+        if self._sessions is None or not wanted or not wanted.keys() <= COLUMNS:
+            return None
+        matches = (row for row in self._rows.values() if all(getattr(row, key) == wanted[key] for key in wanted))
+        return next(matches, None)
+
+    def _keep(self, row: NotebookRow) -> None:
+        self._rows[row.session_id] = row
+        if self._records is not None:
+            self._records.save(row)
+
+    def _model(self, row: NotebookRow) -> dict[str, Any]:
+        kernel = self._kernel(row.kernel_id)
+        model = {
+            "id": row.session_id,
+            "path": row.path,
+            "name": row.name,
+            "type": row.type,
+            "kernel": kernel.model() if kernel is not None else None,
+        }
+        if row.type == "notebook":
+            model["notebook"] = {"path": row.path, "name": row.name}
+        return model
+
+    async def session_exists(self, path: str) -> bool:
+        """Say whether a document has a notebook session."""
+        return self._find(path=path) is not None or bool(await super().session_exists(path))
+
+    async def create_session(
+        self,
+        path: str | None = None,
+        name: str | None = None,
+        type: str | None = None,
+        kernel_name: str | None = None,
+        kernel_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Make a notebook session on a kernel that runs, or on one it starts, and give its model."""
+        if not self._goes_remote(kernel_name, kernel_id):
+            made: dict[str, Any] = await super().create_session(path, name, type, kernel_name, kernel_id)
+            return made
+        session_id = str(self.new_session_id())
+        kernel = self._kernel(kernel_id)
+        if kernel is None or kernel.dead:
+            more = {"kernel_id": kernel_id} if kernel_id and _takes_id(self.start_kernel_for_session) else {}
+            kernel_id = await self.start_kernel_for_session(
+                session_id=session_id, path=path, name=name, type=type, kernel_name=kernel_name, **more
+            )
+        return await self.save_session(session_id, path=path, name=name, type=type, kernel_id=kernel_id)
+
+    def _goes_remote(self, kernel_name: str | None, kernel_id: str | None) -> bool:
+        if self._sessions is None:
+            return False
+        kernel = self._sessions.get(kernel_id)
+        if kernel is not None and not kernel.dead:
+            return True
+        running_here = kernel is None and kernel_id is not None and kernel_id in self.kernel_manager
+        return not running_here and (kernel_name or "").lower() in self._sessions.offers()
+
+    async def save_session(
+        self,
+        session_id: str,
+        path: str | None = None,
+        name: str | None = None,
+        type: str | None = None,
+        kernel_id: str | None = None,
+    ) -> dict[str, Any]:
+        """Keep a notebook session and give its model."""
+        if self._kernel(kernel_id) is None or kernel_id is None:
+            saved: dict[str, Any] = await super().save_session(
+                session_id, path=path, name=name, type=type, kernel_id=kernel_id
+            )
+            return saved
+        row = NotebookRow(session_id, path, name, type, kernel_id)
+        self._keep(row)
+        return self._model(row)
+
+    async def get_session(self, **kwargs: Any) -> dict[str, Any]:
+        """Give the model of the notebook session with these columns; 404 where there is none."""
+        row = self._find(**kwargs)
+        if row is not None:
+            return self._model(row)
+        found: dict[str, Any] = await super().get_session(**kwargs)
+        return found
+
+    async def list_sessions(self) -> list[dict[str, Any]]:
+        """Give the models of all notebook sessions."""
+        own: list[dict[str, Any]] = await super().list_sessions()
+        return own if self._sessions is None else own + [self._model(row) for row in self._rows.values()]
+
+    async def update_session(self, session_id: str, **kwargs: Any) -> None:
+        """Change columns of a notebook session; with another kernel it may change the side it is kept on."""
+        row = self._find(session_id=session_id)
+        moved = kwargs.get("kernel_id")
+        remote = row is not None if moved is None else self._kernel(moved) is not None
+        unknown = kwargs.keys() - COLUMNS
+        if unknown or (row is None and not remote):
+            await super().update_session(session_id, **kwargs)
+        elif row is None:
+            await self._take_in(session_id, kwargs)
+        elif remote:
+            self._change(dataclasses.replace(row, **kwargs))
+        else:
+            await self._hand_over(dataclasses.replace(row, **kwargs))
+
+    def _change(self, row: NotebookRow) -> None:
+        self._keep(row)
+        if row.path is not None and hasattr(self.kernel_manager, "update_env"):
+            self.kernel_manager.update_env(kernel_id=row.kernel_id, env=self.get_kernel_env(row.path, row.name))
+
+    async def _take_in(self, session_id: str, changes: dict[str, Any]) -> None:
+        model = await super().get_session(session_id=session_id)
+        row = NotebookRow(session_id, model["path"], model["name"], model["type"], model["kernel"]["id"])
+        # Not by the user's delete_session: that ends the old kernel, which the handler does when all else is done.
+        self.cursor.execute("DELETE FROM session WHERE session_id=?", (session_id,))
+        self._change(dataclasses.replace(row, **changes))
+
+    async def _hand_over(self, row: NotebookRow) -> None:
+        del self._rows[row.session_id]
+        if self._records is not None:
+            self._records.drop(row.session_id)
+        await super().save_session(row.session_id, path=row.path, name=row.name, type=row.type, kernel_id=row.kernel_id)
+
+    async def delete_session(self, session_id: str) -> None:
+        """End a notebook session and its kernel."""
+        row = self._find(session_id=session_id)
+        if row is None:
+            await super().delete_session(session_id)
+            return
+        await ensure_async(self.kernel_manager.shutdown_kernel(row.kernel_id))
+        self._rows.pop(session_id, None)
+
+
+def _takes_id(method: Callable[..., Any]) -> bool:
+    # An older Jupyter Server's lets the kernel manager choose, always.
+    parameters = inspect.signature(method).parameters.values()
+    return any(each.name == "kernel_id" or each.kind is each.VAR_KEYWORD for each in parameters)

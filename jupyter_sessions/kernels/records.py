@@ -1,0 +1,188 @@
+"""What outlives the server: its remote kernels and the notebook sessions on them, in a small SQLite file.
+
+Read once, before the server listens; written by one thread, off the event loop. Memory is the truth while the
+server runs: a write that fails is logged and costs no kernel, a damaged file is put aside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jupyter_sessions.kernels.registry import Registry, What
+from jupyter_sessions.kernels.remote_kernel import RemoteKernel, parse_time
+
+if TYPE_CHECKING:
+    from jupyter_sessions.model.api import Unsubscribe
+
+log = logging.getLogger(__name__)
+
+FILE = "kernels.sqlite"
+READ_TIMEOUT = 0.5
+"""Seconds the start waits for another server's write."""
+WRITE_TIMEOUT = 10.0
+
+_SCHEMA = (
+    "CREATE TABLE IF NOT EXISTS kernel (kernel_id TEXT PRIMARY KEY, name TEXT NOT NULL, host_kernel TEXT NOT NULL, "
+    "session_uuid TEXT NOT NULL, session TEXT NOT NULL, spec TEXT NOT NULL, cwd TEXT NOT NULL, started TEXT NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS notebook_session (root_dir TEXT NOT NULL, session_id TEXT NOT NULL, path TEXT, "
+    "name TEXT, type TEXT, kernel_id TEXT NOT NULL, PRIMARY KEY (root_dir, session_id))",
+)
+
+
+@dataclass(frozen=True)
+class NotebookRow:
+    """Jupyter's own record of which document runs on which kernel; the fields are Jupyter Server's columns."""
+
+    session_id: str
+    path: str | None
+    name: str | None
+    type: str | None
+    kernel_id: str
+
+
+class Records:
+    """The file in ``folder``, for the server whose files lie in ``root_dir`` (its real path tells servers apart)."""
+
+    def __init__(self, folder: Path, root_dir: str) -> None:
+        self._path = folder / FILE
+        self._root = os.path.realpath(root_dir)
+        self._writer = ThreadPoolExecutor(1, "jupyter-sessions-kernels")
+
+    def load(self) -> tuple[list[RemoteKernel], list[NotebookRow]]:
+        """Give what was kept: every remote kernel, ``unknown`` as yet, and this root's notebook sessions.
+
+        Blocks, for milliseconds. Never raises for the file's sake: one that cannot be read counts as empty.
+        """
+        if not self._path.is_file():
+            return [], []
+        try:
+            with self._open(READ_TIMEOUT) as database:
+                kernels = database.execute(
+                    "SELECT kernel_id, name, host_kernel, session_uuid, session, spec, cwd, started "
+                    "FROM kernel ORDER BY started, kernel_id"
+                ).fetchall()
+                rows = database.execute(
+                    "SELECT session_id, path, name, type, kernel_id FROM notebook_session WHERE root_dir = ?",
+                    (self._root,),
+                ).fetchall()
+        except (sqlite3.Error, OSError) as error:
+            self._damaged(error)
+            return [], []
+        return [kernel for kernel in map(_kernel, kernels) if kernel is not None], [NotebookRow(*row) for row in rows]
+
+    def follow(self, registry: Registry) -> Unsubscribe:
+        """Keep up with the registry from here on; subscribe after the loaded kernels are in it."""
+        return registry.subscribe(self._heard)
+
+    def _heard(self, kernel: RemoteKernel, what: What) -> None:
+        if what == "added":
+            self._write("INSERT OR REPLACE INTO kernel VALUES (?,?,?,?,?,?,?,?)", [_values(kernel)])
+        elif what in ("dead", "removed"):
+            # Whichever root its notebook sessions belong to, none can be restored any more.
+            self._write("DELETE FROM notebook_session WHERE kernel_id = ?", [(kernel.kernel_id,)])
+            self._write("DELETE FROM kernel WHERE kernel_id = ?", [(kernel.kernel_id,)])
+
+    def save(self, row: NotebookRow) -> None:
+        """Keep a notebook session, new or changed."""
+        self._write("INSERT OR REPLACE INTO notebook_session VALUES (?,?,?,?,?,?)", [(self._root, *astuple(row))])
+
+    def drop(self, session_id: str) -> None:
+        """Forget a notebook session."""
+        self._write("DELETE FROM notebook_session WHERE root_dir = ? AND session_id = ?", [(self._root, session_id)])
+
+    async def flush(self) -> None:
+        """Wait until all that was said so far is written."""
+        await asyncio.wrap_future(self._writer.submit(int))
+
+    async def close(self) -> None:
+        """Write what is left and end the thread; nothing is written after it."""
+        await asyncio.to_thread(self._writer.shutdown)
+
+    def _write(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        try:
+            self._writer.submit(self._written, statement, rows)
+        except RuntimeError:
+            log.debug("the server stops: not written any more: %s", statement)
+
+    def _written(self, statement: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        for attempt in (1, 2):
+            try:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                # Made before SQLite would make it with the umask's mode; its journal takes the file's.
+                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+                with self._open(WRITE_TIMEOUT) as database:
+                    for table in _SCHEMA:
+                        database.execute(table)
+                    database.executemany(statement, rows)
+                    database.commit()
+                return
+            except (sqlite3.Error, OSError) as error:
+                if not self._damaged(error) or attempt == 2:
+                    return
+
+    @contextlib.contextmanager
+    def _open(self, timeout: float) -> Iterator[sqlite3.Connection]:
+        database = sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=rw", uri=True, timeout=timeout)
+        try:
+            # As all files of ours: a home directory may be local here and on a network file system there.
+            database.execute("PRAGMA journal_mode = DELETE")
+            database.execute("PRAGMA synchronous = FULL")
+            yield database
+        finally:
+            database.close()
+
+    def _damaged(self, error: Exception) -> bool:
+        """Say in the log what is wrong; put the file aside where it is no database (any more), and say so."""
+        if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.OperationalError):
+            log.warning("cannot keep the kernels of sessions in %s: %s", self._path, error)
+            return False
+        aside = self._path.with_name(f"{self._path.name}.damaged")
+        log.error("%s is damaged (%s): put aside as %s, begun anew", self._path, error, aside.name)
+        try:
+            os.replace(self._path, aside)
+        except OSError as refusal:
+            log.warning("cannot put %s aside: %s", self._path, refusal)
+            return False
+        return True
+
+
+def _values(kernel: RemoteKernel) -> tuple[str, ...]:
+    return (
+        kernel.kernel_id,
+        kernel.name,
+        kernel.host_kernel,
+        kernel.session_uuid,
+        kernel.session,
+        json.dumps(kernel.spec),
+        kernel.cwd,
+        kernel.started.isoformat(),
+    )
+
+
+def _kernel(row: tuple[str, ...]) -> RemoteKernel | None:
+    try:
+        kernel_id, name, host_kernel, session_uuid, session, spec, cwd, started = row
+        return RemoteKernel(
+            kernel_id=kernel_id,
+            name=name,
+            host_kernel=host_kernel,
+            session_uuid=session_uuid,
+            session=session,
+            spec=json.loads(spec),
+            cwd=cwd,
+            started=parse_time(started),
+            seen=True,
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        log.warning("left out a remote kernel that cannot be read: %s", error)
+        return None
