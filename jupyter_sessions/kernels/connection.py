@@ -24,6 +24,9 @@ CLOSE_DEAD = 1000
 CLOSE_BAD_FRAME = 1002
 CLOSE_TRY_LATER = 1013
 
+LAST_WORDS = 1.0
+"""Seconds that a dead kernel's output, still on its way, has to reach the browser before the death does."""
+
 _NOTE_EVERY = 1.0
 _REASON_BYTES = 120
 
@@ -39,9 +42,10 @@ class RemoteConnection(BaseKernelWebsocketConnection):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._leg = HostLeg(self._dial, self._from_host, self._host_refused, self._host_late)
+        self._leg = HostLeg(self._dial, self._from_host, self._host_refused, self._host_lost, self._host_late)
         self._outlet: Outlet | None = None
         self._unsubscribe: Callable[[], None] | None = None
+        self._ending: asyncio.TimerHandle | None = None
         self._v1 = False
         self._next_note = 0.0
         self._untracked: frozenset[str] = frozenset()
@@ -87,6 +91,9 @@ class RemoteConnection(BaseKernelWebsocketConnection):
     def disconnect(self) -> None:  # type: ignore[override]  # the handler calls it without awaiting
         """Let go of the host; called when the browser's websocket has closed, and harmless twice."""
         self._leg.close()
+        if self._ending is not None:
+            self._ending.cancel()
+            self._ending = None
         if self._unsubscribe is not None:
             self._unsubscribe()
             self._unsubscribe = None
@@ -159,8 +166,21 @@ class RemoteConnection(BaseKernelWebsocketConnection):
         self._close(CLOSE_TRY_LATER, "the session does not answer")
 
     def _heard(self, kernel: RemoteKernel, what: What) -> None:
-        if kernel.kernel_id == self.kernel_id and what in ("dead", "removed"):
-            self._end(kernel.reason or "the kernel was shut down")
+        if kernel.kernel_id != self.kernel_id or what not in ("dead", "removed") or self._ending is not None:
+            return
+        reason = kernel.reason or "the kernel was shut down"
+        if self._leg.connected:
+            # The news came another way than the output: what the host still sends is not to be cut off.
+            self._ending = asyncio.get_running_loop().call_later(LAST_WORDS, self._end, reason)
+        else:
+            self._end(reason)
+
+    def _host_lost(self) -> None:
+        kernel = self._registry.get(self.kernel_id)
+        if self._ending is not None:
+            self._end(self._kernel.reason or "the kernel was shut down")
+        elif kernel is None or kernel.dead:
+            self._end(kernel.reason if kernel is not None else "the kernel was shut down")
 
     def _end(self, reason: str) -> None:
         """Tell the browser that the kernel is dead and why, and close."""

@@ -114,8 +114,8 @@ class HostLeg:
     """The host's end of one websocket.
 
     ``dial(sink)`` opens the host's websocket, ``deliver`` takes what the host sends. ``refused(error)`` is called
-    once, when the host knows no such kernel, ``late(why)`` when there has been no host for PATIENCE; neither ends the
-    dialing, ``close`` does.
+    when it opens none (it knows no such kernel), ``lost()`` when an open one has ended, ``late(why)`` when there has
+    been no host for PATIENCE; none of them ends the dialing, ``close`` does.
     """
 
     def __init__(
@@ -123,9 +123,10 @@ class HostLeg:
         dial: Callable[[Sink], Awaitable[HostSocket]],
         deliver: Callable[[str | bytes], Wait],
         refused: Callable[[HostRefused], None],
+        lost: Callable[[], None],
         late: Callable[[str], None],
     ) -> None:
-        self._dial, self._deliver, self._refused, self._late = dial, deliver, refused, late
+        self._dial, self._deliver, self._refused, self._lost, self._late = dial, deliver, refused, lost, late
         self._socket: HostSocket | None = None
         self._held: list[str | bytes] = []
         self._held_size = 0
@@ -135,6 +136,11 @@ class HostLeg:
     def start(self) -> None:
         """Begin to dial; returns at once."""
         self._task = asyncio.get_running_loop().create_task(self._run())
+
+    @property
+    def connected(self) -> bool:
+        """Whether the host's websocket is open."""
+        return self._socket is not None
 
     def close(self) -> None:
         """Close the host's websocket and dial no more."""
@@ -178,6 +184,7 @@ class HostLeg:
             opened_at = loop.time()
             try:
                 await self._hold_open(ended)
+                self._lost()
                 seen = loop.time()
                 if seen - opened_at > _STEADY:
                     pause = _FIRST_PAUSE

@@ -194,11 +194,38 @@ async def test_a_kernel_that_is_dead_or_removed_says_so(jp_serverapp: Any) -> No
         async with b.browser(session_id="a") as first:
             await b.host_side()
             b.registry.mark_dead(KERNEL, "it crashed")
+            b.registry.remove(KERNEL)
             assert len(await read_all(first)) == 1
+            b.registry.add(b.kernel)
         async with b.browser(session_id="b") as late:
             (dead,) = await read_all(late)
             assert _content(dead, True)["reason"] == "it crashed" and late.close_code == 1000
             assert len(b.peer.dialed) == 1
+
+
+async def test_last_words_come_before_the_death(jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jupyter_sessions.kernels.connection.LAST_WORDS", 30.0)
+    words = [message("stream", text=str(n)) for n in range(50)]
+    with bench(jp_serverapp) as b:
+        async with b.browser() as ws:
+            host = await b.host_side()
+            b.registry.mark_dead(KERNEL, "it crashed")
+            for frame in words:
+                await host.write_message(frame, binary=True)
+            host.close()
+            *heard, dead = await read_all(ws)
+            assert heard == words
+            assert _content(dead, True)["reason"] == "it crashed" and ws.close_code == 1000
+
+
+async def test_a_host_that_stays_does_not_put_off_the_death(jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jupyter_sessions.kernels.connection.LAST_WORDS", 0.05)
+    with bench(jp_serverapp) as b:
+        async with b.browser() as ws:
+            await b.host_side()
+            b.registry.mark_dead(KERNEL, "it crashed")
+            assert len(await read_all(ws)) == 1
+            assert ws.close_code == 1000
 
 
 async def test_a_kernel_its_host_does_not_know_is_dead(jp_serverapp: Any) -> None:
