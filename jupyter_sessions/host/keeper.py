@@ -86,14 +86,14 @@ class Keeper:
         kernels: Kernels,
         log: HostLog | None = None,
         clock: Callable[[], float] = time.time,
-        tick_seconds: float = TICK_SECONDS,
+        family: Family | None = None,
     ) -> None:
         self._directory, self._intent, self._kernels, self._log = directory, intent, kernels, log
-        self._clock, self._tick_seconds = clock, tick_seconds
+        self._clock = clock
         self._began = clock()
         self._wishes = Wishes(directory, intent)
         self._lifetime = Lifetime(self._limits(intent))
-        self._family = Family(directory, intent.mark)
+        self._family = family or Family(directory, intent.mark)
         self._meter = memory.Meter()
         self._use = memory.Use()
         self._measured = float("-inf")
@@ -118,7 +118,7 @@ class Keeper:
             if why is not None:
                 return why
             try:
-                await asyncio.wait_for(self._wake.wait(), self._tick_seconds)
+                await asyncio.wait_for(self._wake.wait(), TICK_SECONDS)
             except asyncio.TimeoutError:
                 continue
             finally:

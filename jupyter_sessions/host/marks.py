@@ -22,12 +22,13 @@ class Family:
     """All processes below a host, those that detached themselves included.
 
     ``mark`` is the session's own. A process of another mark (a session that was started from inside this one) is
-    listed with the others, but is never signalled from here.
+    listed with the others, but is never signalled from here. ``root`` is the host's pid, this process's by default.
     """
 
-    def __init__(self, directory: Path, mark: str) -> None:
+    def __init__(self, directory: Path, mark: str, root: int | None = None) -> None:
         self._directory = directory
         self._mark = mark
+        self._root = os.getpid() if root is None else root
         self._known: dict[int, float] = {}
         self._written = ""
         self.reaper = Reaper()
@@ -87,12 +88,12 @@ class Family:
             time.sleep(_PAUSE)
 
     def _candidates(self) -> set[int]:
-        found = descendants(os.getpid())
+        found = descendants(self._root)
         for pid, started in self._known.items():
             # Without a subreaper (macOS) an orphan leaves the tree: it stays known by pid and start time.
             if pid not in found and start_time(pid) == started:
                 found |= {pid} | descendants(pid)
-        found.discard(os.getpid())
+        found.discard(self._root)
         return found
 
     def _foreign(self, pid: int) -> bool:
