@@ -125,15 +125,15 @@ class _Reader:
                 given[shape.name] = key
         return cls(**values)
 
-    @staticmethod
-    def _unknown(cls: type[Message], key: str) -> str:
+    def _unknown(self, cls: type[Message], key: str) -> str:
         settable = [shape.alias for shape in shapes(cls) if not shape.output]
-        # A long list of long names would take minutes to compare.
-        near = difflib.get_close_matches(key, settable, n=1) if len(key) <= _NEAR else []
-        remedy = (
-            f"did you mean {near[0]}?" if near else f"the fields are {', '.join(settable)}" if settable else "remove it"
-        )
-        return f"is not a field of {cls.__name__}; {remedy}"
+        # Comparing is slow, and of many unknown names nobody reads on after some.
+        compare = len(key) <= _NEAR and len(self.faults) < _NEAR
+        near = difflib.get_close_matches(key, settable, n=1) if compare else []
+        if near:
+            return f"is not a field of {cls.__name__}; did you mean {near[0]}?"
+        known = f"its fields are {', '.join(settable)}" if settable else "remove it"
+        return f"is not a field of {cls.__name__}; {known}"
 
     def _field(self, shape: Shape, value: Any, path: str, values: dict[str, Any]) -> None:
         if shape.many == "list":

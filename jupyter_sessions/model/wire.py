@@ -35,6 +35,7 @@ Convert = Callable[[Any], Any]
 _PREFIX = "type.googleapis.com/google.cloud.dataproc.v1."
 SESSION_TYPE = _PREFIX + "Session"
 METADATA_TYPE = _PREFIX + "SessionOperationMetadata"
+_TYPES: dict[type[Message], str] = {Session: SESSION_TYPE, SessionOperationMetadata: METADATA_TYPE}
 _INT64 = 1 << 63
 _ALWAYS = (
     ("runtimeInfo",),
@@ -113,17 +114,19 @@ def load(kind: type[M], data: Mapping[str, Any]) -> M:
     """Read JSON of our own store or of an upstream, taking it as it is.
 
     Unknown fields, and known ones whose value these models cannot hold (a newer enum's name), stay in ``model_extra``
-    and go out again. An ``@type`` that only says what the model is falls away. Raises ValueError for what is no object.
+    and go out again. An ``@type`` that only says what the model is falls away; where it names another message, all of
+    it stays in ``model_extra``, unread. Raises ValueError for what is no object.
     """
     if not isinstance(data, Mapping):
         raise ValueError(f"{kind.__name__} must be a JSON object, not {type(data).__name__}")
-    loaders = _loaders(kind)
     values: dict[str, Any] = {}
     extra: dict[str, Any] = {}
+    own = data.get("@type", _TYPES.get(kind)) == _TYPES.get(kind)
+    loaders = _loaders(kind) if own else {}
     for key, value in data.items():
         known = loaders.get(key)
         if known is None:
-            if key != "@type" or value != _TYPES.get(kind):
+            if key != "@type" or not own:
                 extra[key] = value
         elif value is not None:
             try:
@@ -134,9 +137,6 @@ def load(kind: type[M], data: Mapping[str, Any]) -> M:
     if extra and model.model_extra is not None:
         model.model_extra.update(extra)
     return model
-
-
-_TYPES: dict[type[Message], str] = {Session: SESSION_TYPE, SessionOperationMetadata: METADATA_TYPE}
 
 
 def _as_is(value: Any) -> Any:
@@ -170,6 +170,8 @@ def _dumpers(cls: type[Message], numbers: bool) -> tuple[tuple[str, str, Convert
 
 def _plain(model: Message, numbers: bool) -> dict[str, Any]:
     """Give the fields that are set, then the unknown ones."""
+    if _foreign(model):
+        return dict(model.model_extra or {})
     values = model.__dict__
     out = {alias: convert(values[name]) for name, alias, convert in _dumpers(type(model), numbers) if values[name]}
     for key, value in (model.model_extra or {}).items():
@@ -180,6 +182,8 @@ def _plain(model: Message, numbers: bool) -> dict[str, Any]:
 def _session(model: Session, numbers: bool) -> dict[str, Any]:
     """Add the objects that a client may read without looking."""
     out = _plain(model, numbers)
+    if _foreign(model):
+        return out
     for path in _ALWAYS:
         place = out
         for key in path:
@@ -187,6 +191,11 @@ def _session(model: Session, numbers: bool) -> dict[str, Any]:
             if not isinstance(place, dict):  # an upstream's own, of a type that we do not know
                 break
     return out
+
+
+def _foreign(model: Message) -> bool:
+    """Whether an upstream said that this is another message."""
+    return "@type" in (model.model_extra or {}) and type(model) in _TYPES
 
 
 def _typed(model: Message, out: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +216,5 @@ def dump(model: Message, *, enum_numbers: bool = False) -> dict[str, Any]:
     if isinstance(model, Operation):
         out["metadata"] = _typed(model.metadata, out["metadata"])
         if model.response is not None:
-            foreign = "@type" in (model.response.model_extra or {})
-            body = out["response"] if foreign else _session(model.response, enum_numbers)
-            out["response"] = _typed(model.response, body)
+            out["response"] = _typed(model.response, _session(model.response, enum_numbers))
     return out
