@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.websocket import WebSocketMixin
 from tornado.iostream import StreamClosedError
-from tornado.web import HTTPError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from jupyter_sessions.handlers.base import ApiRules, Setup, allow_list, encode
 from jupyter_sessions.handlers.calls import Request
 from jupyter_sessions.handlers.query import parse_query
+from jupyter_sessions.handlers.reader import FeedReader
 from jupyter_sessions.handlers.routes import AFTER
 from jupyter_sessions.model import names
-from jupyter_sessions.model.api import Change, Reset, SessionsApi
+from jupyter_sessions.model.api import Change, Reset
 from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, PermissionDenied, SessionsError
 from jupyter_sessions.model.names import LocationName
 
@@ -87,7 +86,6 @@ class WatchHandler(ApiRules, WebSocketMixin, WebSocketHandler):
         """Take what the extension hands over."""
         self.setup = setup
         self._relay: asyncio.Task[None] | None = None
-        self._gone = asyncio.Event()
 
     async def prepare(self) -> None:  # type: ignore[override]  # as ApiRules
         """Authenticate and ask the authorizer before anything is upgraded."""
@@ -105,8 +103,7 @@ class WatchHandler(ApiRules, WebSocketMixin, WebSocketHandler):
     async def get(self, **path: str) -> None:
         """Open the stream; every fault of the request is answered before it is opened."""
         query = parse_query(self.request.query, [AFTER])
-        request = Request(self.caller, path)
-        self._parent = request.locations
+        self._parent = Request(self.caller, path).locations
         after = parse_after(self._parent, query.values["after"])
         events = "text/event-stream" in self.request.headers.get("Accept", "")
         if not events:
@@ -114,16 +111,21 @@ class WatchHandler(ApiRules, WebSocketMixin, WebSocketHandler):
         api = await self.setup.gate.api()
         if not self._parent.wild:
             await api.get_location(self._parent)
-        if events:
-            await self._serve_events(api, self._resume(after))
-        else:
-            self._feed = api.watch(self.caller, self._parent, after)
-            await WebSocketHandler.get(self)
+        self._seen = self._resume(after) if events else after
+        self._reader = FeedReader(api.watch(self.caller, self._parent, self._seen))
+        try:
+            await self._reader.start()
+            if events:
+                await self._serve_events()
+            else:
+                await WebSocketHandler.get(self)
+        finally:
+            await self._reader.close()
 
     async def head(self, **path: str) -> None:
         """Say that the stream is there."""
         self.set_header("Content-Type", "text/event-stream")
-        self.finish()
+        await self.finish()
 
     @allow_unauthenticated
     def options(self, **path: str) -> None:
@@ -143,8 +145,6 @@ class WatchHandler(ApiRules, WebSocketMixin, WebSocketHandler):
         if not self.check_origin():
             raise PermissionDenied("websockets from another origin are refused (see ServerApp.allow_origin)")
 
-    # The websocket
-
     def open(self, *args: str, **kwargs: str) -> None:
         """Start to relay; small frames go out at once."""
         super().open(*args, **kwargs)
@@ -161,10 +161,20 @@ class WatchHandler(ApiRules, WebSocketMixin, WebSocketHandler):
         if self._relay is not None:
             self._relay.cancel()
 
+    def on_connection_close(self) -> None:
+        """End the stream with its client, whichever of the two it is."""
+        if self._relay is not None:
+            self._relay.cancel()
+        super().on_connection_close()
+
     async def _relay_frames(self) -> None:
         try:
-            async for change in self._feed:
-                await self.write_message(encode(dump_change(change, self._parent.wild)))
+            while True:
+                change = await self._reader.read()
+                if change is not None:
+                    await self.write_message(encode(dump_change(change, self._parent.wild)))
+        except StopAsyncIteration:
+            self.close(1001, "the server stops")
         except (WebSocketClosedError, StreamClosedError):
             return
         except SessionsError as error:
@@ -172,95 +182,40 @@ class WatchHandler(ApiRules, WebSocketMixin, WebSocketHandler):
         except Exception:
             self.log.exception("the change feed of %s broke", self._parent)
             self.close(1011, "an internal error")
-        finally:
-            await close_feed(self._feed)
-
-    # Server-sent events
 
     def _resume(self, after: Mapping[LocationName, int]) -> dict[LocationName, int]:
         """Give where the stream goes on: a reconnecting client says it in Last-Event-ID."""
         last = self.request.headers.get("Last-Event-ID", "").strip()
-        if not last:
-            return dict(after)
-        return {**after, **parse_after(self._parent, last.split(" "))}
+        return {**after, **(parse_after(self._parent, last.split(" ")) if last else {})}
 
-    async def _serve_events(self, api: SessionsApi, after: dict[LocationName, int]) -> None:
-        self._feed = api.watch(self.caller, self._parent, after)
+    async def _serve_events(self) -> None:
         self.set_header("Content-Type", "text/event-stream")
+        # Asks a proxy before this server not to hold the events back.
         self.set_header("X-Accel-Buffering", "no")
-        self._relay = asyncio.ensure_future(self._relay_events(dict(after)))
-        self._relay.add_done_callback(lambda _: self._gone.set())
-        try:
-            await self._gone.wait()
-        finally:
-            self._relay.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._relay
+        self._relay = asyncio.ensure_future(self._relay_events())
+        await asyncio.wait([self._relay])
         if not self._finished:
-            await self.finish()
+            with contextlib.suppress(StreamClosedError):
+                await self.finish()
 
-    async def _relay_events(self, seen: dict[LocationName, int]) -> None:
+    async def _relay_events(self) -> None:
         try:
             self.write(b": open\n\n")
-            await self.flush()
-            async for change in kept_alive(self._feed, KEEPALIVE):
-                self.write(b": alive\n\n" if change is None else self._event(change, seen))
+            while True:
                 await self.flush()
-        except StreamClosedError:
+                change = await self._reader.read(KEEPALIVE)
+                self.write(b": alive\n\n" if change is None else self._event(change))
+        except (StopAsyncIteration, StreamClosedError):
             return
         except SessionsError as error:
             self.write(b"event: error\ndata: " + encode(error.body()) + b"\n\n")
         except Exception:
             self.log.exception("the change feed of %s broke", self._parent)
-        finally:
-            await close_feed(self._feed)
 
-    def _event(self, change: Change | Reset, seen: dict[LocationName, int]) -> bytes:
-        seen[change.location] = change.sequence
+    def _event(self, change: Change | Reset) -> bytes:
+        self._seen[change.location] = change.sequence
         if self._parent.wild:
-            position = " ".join(f"{place},{sequence}" for place, sequence in sorted(seen.items()))
+            position = " ".join(f"{place},{sequence}" for place, sequence in sorted(self._seen.items()))
         else:
             position = str(change.sequence)
-        body = json.dumps(dump_change(change, self._parent.wild), ensure_ascii=False)
-        return f"id: {position}\ndata: {body}\n\n".encode()
-
-    def on_connection_close(self) -> None:
-        """End the stream with its client."""
-        self._gone.set()
-        with contextlib.suppress(HTTPError):
-            super().on_connection_close()
-
-
-async def kept_alive(feed: AsyncIterator[Change | Reset], seconds: float) -> AsyncIterator[Change | Reset | None]:
-    """Give the feed's entries, and None whenever it was silent for ``seconds``; ends with the feed."""
-    waiting: asyncio.Future[Change | Reset] | None = None
-    try:
-        while True:
-            waiting = waiting or asyncio.ensure_future(_next(feed))
-            done, _ = await asyncio.wait([waiting], timeout=seconds)
-            if not done:
-                yield None
-                continue
-            try:
-                change = waiting.result()
-            except StopAsyncIteration:
-                return
-            finally:
-                waiting = None
-            yield change
-    finally:
-        if waiting is not None:
-            waiting.cancel()
-            with contextlib.suppress(asyncio.CancelledError, StopAsyncIteration):
-                await waiting
-
-
-async def _next(feed: AsyncIterator[Change | Reset]) -> Change | Reset:
-    return await feed.__anext__()
-
-
-async def close_feed(feed: AsyncIterator[Change | Reset]) -> None:
-    """Let the feed go, so that it forgets its reader at once."""
-    closing = getattr(feed, "aclose", None)
-    if closing is not None:
-        await closing()
+        return b"id: %s\ndata: %s\n\n" % (position.encode(), encode(dump_change(change, self._parent.wild)))
