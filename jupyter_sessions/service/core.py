@@ -1,0 +1,109 @@
+"""What the calls of one location share: its store, its feed, its engine, its limits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from jupyter_sessions.engines.base import Engine
+from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, NotFound, Unavailable
+from jupyter_sessions.model.names import LocationName
+from jupyter_sessions.model.resources import Session
+from jupyter_sessions.model.states import State
+from jupyter_sessions.service import usage, words
+from jupyter_sessions.service.clocks import SECOND, Clock
+from jupyter_sessions.service.database import Work
+from jupyter_sessions.service.directories import Directories
+from jupyter_sessions.service.feed import ChangeFeed
+from jupyter_sessions.service.hosts import HostRegistry
+from jupyter_sessions.service.machine import Machine, Place, place
+from jupyter_sessions.service.reconciler import Reconciler
+from jupyter_sessions.service.rows import SessionRow
+from jupyter_sessions.service.store import SessionStore
+
+T = TypeVar("T")
+DAY_S = 86_400
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{0,40}")
+_EXECUTION = "environmentConfig.executionConfig"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Defaults and maxima of a session's ``ttl`` and ``idleTtl`` in seconds; ``sessions`` live at once, 0 for any."""
+
+    ttl: float = 14 * DAY_S
+    max_ttl: float = 14 * DAY_S
+    idle_ttl: float = DAY_S
+    max_idle_ttl: float = 14 * DAY_S
+    sessions: int = 0
+
+    def check(self, session: Session) -> list[FieldViolation]:
+        """Name each limit of a session that is above this location's."""
+        found = []
+        for name, given, most in (("ttl", session.ttl, self.max_ttl), ("idleTtl", session.idle_ttl, self.max_idle_ttl)):
+            if given > most * SECOND:
+                found.append(FieldViolation(f"{_EXECUTION}.{name}", f"must be at most {most:g}s in this location"))
+        return found
+
+
+@dataclass
+class Core:
+    """One location's parts. ``fault`` says why its store cannot be used, empty while it can."""
+
+    location: LocationName
+    store: SessionStore
+    feed: ChangeFeed
+    engine: Engine
+    directories: Directories
+    hosts: HostRegistry
+    reconciler: Reconciler
+    clock: Clock
+    limits: Limits
+    step: Callable[[str], None]
+    machine: Machine | None = None
+    fault: str = field(default="the sessions service has not been started")
+
+    def check(self, parent: LocationName, wildcard: bool = False) -> None:
+        """Raise NotFound for another location's name, Unavailable while the store cannot be used."""
+        if not (parent == self.location or (wildcard and parent.wild and parent.covers(self.location))):
+            raise NotFound(f"location {parent} is not configured on this server")
+        if self.fault:
+            raise Unavailable(self.fault)
+
+    async def commit(self, what: str, work: Work[T]) -> T:
+        """Write one transaction and tell its changes before anything is answered; raises what ``work`` raises."""
+        self.step(f"{what}: before commit")
+        result = await self.store.write(work)
+        self.step(f"{what}: committed")
+        await self.feed.catch_up()
+        self.step(f"{what}: told")
+        return result
+
+    def here(self) -> Machine:
+        """Give this machine, known once started."""
+        if self.machine is None:
+            raise Unavailable(self.fault)
+        return self.machine
+
+    def elsewhere(self, row: SessionRow) -> bool:
+        """Whether a session is another machine's."""
+        return place(self.here(), row.machine) is Place.ELSEWHERE
+
+    def shown(self, session: Session) -> Session:
+        """Give a session as it is answered: with its latest usage, or the machine it runs on."""
+        tracked = self.reconciler.tracked(session.uuid)
+        if tracked is None:
+            return session
+        if tracked.place is Place.ELSEWHERE:
+            message = words.on_machine(session.state_message, tracked.row.machine.name)
+            return session.model_copy(update={"state_message": message})
+        return usage.live(session, tracked.heartbeat) if session.state is State.ACTIVE else session
+
+
+def check_request_id(request_id: str) -> None:
+    """Raise InvalidArgument for a request id that breaks the rule."""
+    if _REQUEST_ID.fullmatch(request_id) is None:
+        rule = "must be at most 40 of letters, digits, '_' and '-'"
+        raise InvalidArgument([FieldViolation("requestId", rule)])

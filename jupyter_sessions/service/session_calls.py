@@ -1,0 +1,258 @@
+"""What the API does to sessions: each call commits an intent; the reconciler does the work."""
+
+from __future__ import annotations
+
+import dataclasses
+import sqlite3
+import uuid
+from collections.abc import Sequence
+from functools import partial
+
+from jupyter_sessions.model import merge, names, rules, states
+from jupyter_sessions.model.api import Caller, ListRequest, Page
+from jupyter_sessions.model.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    ResourceExhausted,
+    SessionsError,
+)
+from jupyter_sessions.model.names import LocationName, SessionName
+from jupyter_sessions.model.resources import Operation, OperationType, RuntimeInfo, Session
+from jupyter_sessions.model.states import State
+from jupyter_sessions.service import lists, operation_rows, rows, template_rows, transitions, words
+from jupyter_sessions.service.clocks import SECOND
+from jupyter_sessions.service.core import Core, check_request_id
+from jupyter_sessions.service.operation_rows import Request
+from jupyter_sessions.service.rows import SessionRow
+
+_TRIES = 20
+
+
+class SessionCalls:
+    """Create, get, list, update, terminate and delete of one location's sessions."""
+
+    def __init__(self, core: Core) -> None:
+        self._core = core
+
+    async def create(
+        self, caller: Caller, parent: LocationName, session: Session, session_id: str, request_id: str
+    ) -> Operation:
+        """Check everything, then commit the session, its operation and the request id together."""
+        core = self._core
+        core.check(parent)
+        check_request_id(request_id)
+        request = Request(caller.name, parent, "create", request_id)
+        if request_id and (known := await core.feed.read(lambda c: operation_rows.answered(c, request))):
+            return known
+        session_id = _session_id(parent, session, session_id)
+        wanted = await self._complete(caller, parent, session)
+        lock_dir_of = core.reconciler.actions().lock_dir
+        for _ in range(_TRIES):
+            chosen = session_id or names.new_session_id()
+            fresh = wanted.model_copy(update={"name": f"{parent}/sessions/{chosen}", "uuid": str(uuid.uuid4())})
+            row = SessionRow(self._begun(fresh), core.here(), await lock_dir_of(fresh.uuid))
+            try:
+                operation = await core.commit("create", partial(self._insert, row, request))
+            except AlreadyExists:
+                if session_id:
+                    raise
+                continue  # a made-up id that somebody has: make up another
+            core.reconciler.wake(operation.metadata.session_uuid)
+            return operation
+        raise AlreadyExists("no free session id was found; name one as sessionId")
+
+    async def _complete(self, caller: Caller, parent: LocationName, session: Session) -> Session:
+        """Merge template and defaults, and refuse what cannot be honoured, every fault at once."""
+        core = self._core
+        faults = rules.check(session, parent)
+        if faults:
+            raise InvalidArgument(faults)
+        if session.session_template:
+            name = names.parse_template(session.session_template, "sessionTemplate", parent)
+            found = await core.feed.read(lambda c: template_rows.find(c, name))
+            if found is None:
+                raise NotFound(f"session template {name} does not exist")
+            session = merge.apply_template(session, found.template)
+        wanted = Session(**{key: getattr(session, key) for key in _SETTABLE}, creator=caller.name)
+        limits = core.limits
+        wanted = merge.fill_defaults(wanted, round(limits.ttl * SECOND), round(limits.idle_ttl * SECOND))
+        faults = [*limits.check(wanted), *await core.engine.check(wanted)]
+        if faults:
+            raise InvalidArgument(faults)
+        return wanted
+
+    def _begun(self, session: Session) -> Session:
+        log = self._core.directories.log_uri(session.uuid)
+        info = RuntimeInfo(output_uri=log, diagnostic_output_uri=log)
+        return states.begin(transitions.with_info(session, info), self._core.clock.now(), words.SUBMITTED)
+
+    def _insert(self, row: SessionRow, request: Request, connection: sqlite3.Connection) -> Operation:
+        known = operation_rows.answered(connection, request)
+        if known is not None:
+            return known
+        parent, most = request.parent, self._core.limits.sessions
+        if rows.find(connection, parent, row.id) is not None:
+            raise AlreadyExists(f"session {row.session.name} exists already; choose another id, or delete it first")
+        if most and rows.count_live(connection, parent) >= most:
+            raise ResourceExhausted(f"{most} sessions are live, the most allowed here; terminate one first")
+        transitions.begin(connection, row)
+        return self._operation(connection, row, OperationType.CREATE, request)
+
+    def _operation(
+        self, connection: sqlite3.Connection, row: SessionRow, kind: OperationType, request: Request
+    ) -> Operation:
+        now = self._core.clock.now()
+        operation = operation_rows.begin(connection, request.parent, kind, row.session, now)
+        operation_rows.remember(connection, request, operation, now)
+        return operation
+
+    async def get(self, name: SessionName) -> Session:
+        """Read one session with its latest usage."""
+        return self._core.shown((await self.row(name)).session)
+
+    async def row(self, name: SessionName) -> SessionRow:
+        """Read a session's row; raises NotFound."""
+        self._core.check(name.parent)
+        return _found(await self._core.feed.read(lambda c: rows.find(c, name.parent, name.id)), name)
+
+    async def list(self, parent: LocationName, request: ListRequest) -> Page[Session]:
+        """Read a page of sessions, each with its latest usage."""
+        core = self._core
+        core.check(parent, wildcard=True)
+        page = await lists.page(core.feed, core.store.hmac_key, lists.SESSIONS, parent, core.location, request)
+        return dataclasses.replace(page, items=[core.shown(session) for session in page.items])
+
+    async def update(self, name: SessionName, session: Session, mask: Sequence[str] | None) -> Session:
+        """Change labels and limits; new limits reach the host through the reconciler."""
+        core = self._core
+        core.check(name.parent)
+        row = await core.commit("update", lambda c: self._update(c, name, session, mask))
+        core.reconciler.wake(row.uuid)
+        return core.shown(row.session)
+
+    def _update(
+        self, connection: sqlite3.Connection, name: SessionName, wanted: Session, mask: Sequence[str] | None
+    ) -> SessionRow:
+        core = self._core
+        row = _found(rows.find(connection, name.parent, name.id), name)
+        changed = merge.apply_session_mask(row.session, wanted, mask)
+        lasting = row.state in (State.CREATING, State.ACTIVE)
+        if not lasting and mask is None and not (wanted.ttl or wanted.idle_ttl):
+            changed = changed.model_copy(update={"environment_config": row.session.environment_config})
+        limits = core.limits
+        changed = merge.fill_defaults(changed, round(limits.ttl * SECOND), round(limits.idle_ttl * SECOND))
+        if faults := limits.check(changed):
+            raise InvalidArgument(faults)
+        moved = (changed.ttl, changed.idle_ttl) != (row.session.ttl, row.session.idle_ttl)
+        if moved and not lasting:
+            raise FailedPrecondition(f"session {name} is {row.state.name}: its limits cannot change any more")
+        if moved and core.elsewhere(row):
+            raise FailedPrecondition(_there(row, "change its limits"))
+        pending = row.limits_pending or (moved and row.state is State.ACTIVE)
+        new = rows.update(connection, row, dataclasses.replace(row, session=changed, limits_pending=pending))
+        transitions.log(connection, new, row.state, row.state, changed.state_message, core.clock.now())
+        return new
+
+    async def terminate(self, caller: Caller, name: SessionName, request_id: str) -> Operation:
+        """Move a live session to TERMINATING."""
+        request = Request(caller.name, name.parent, "terminate", request_id)
+        return await self._end(name, request, lambda c: self._terminate(c, caller, name, request))
+
+    async def delete(self, caller: Caller, name: SessionName, request_id: str) -> Operation:
+        """Mark a session as to be removed, and end it if it lives."""
+        request = Request(caller.name, name.parent, "delete", request_id)
+        return await self._end(name, request, lambda c: self._delete(c, caller, name, request))
+
+    async def _end(self, name: SessionName, request: Request, work: operation_rows.Begin) -> Operation:
+        self._core.check(name.parent)
+        check_request_id(request.id)
+        operation = await self._core.commit(request.method, lambda c: operation_rows.answered(c, request) or work(c))
+        self._core.reconciler.wake(operation.metadata.session_uuid)
+        return operation
+
+    def _terminate(
+        self, connection: sqlite3.Connection, caller: Caller, name: SessionName, request: Request
+    ) -> Operation:
+        row = _found(rows.find(connection, name.parent, name.id), name)
+        if row.state.final:
+            raise FailedPrecondition(f"session {name} is {row.state.name} and cannot be terminated")
+        kinds = (OperationType.TERMINATE, OperationType.DELETE)
+        if row.state is State.TERMINATING and (known := self._running(connection, row, request, kinds)):
+            return known
+        if row.state is not State.TERMINATING:
+            row = self.ending(connection, row, words.asked_by(caller.name, "Terminated"))
+        return self._operation(connection, row, OperationType.TERMINATE, request)
+
+    def _delete(self, connection: sqlite3.Connection, caller: Caller, name: SessionName, request: Request) -> Operation:
+        row = _found(rows.find(connection, name.parent, name.id), name)
+        if row.deleting and (known := self._running(connection, row, request, (OperationType.DELETE,))):
+            return known
+        if not row.deleting:
+            marked = dataclasses.replace(row, deleting=True)
+            if row.state in (State.CREATING, State.ACTIVE):
+                row = self.ending(connection, marked, words.asked_by(caller.name, "Deleted"))
+            else:
+                # Told, so that every server knows of it should this one not live to remove it.
+                row = rows.update(connection, row, marked)
+                message, now = row.session.state_message, self._core.clock.now()
+                transitions.log(connection, row, row.state, row.state, message, now)
+        return self._operation(connection, row, OperationType.DELETE, request)
+
+    def _running(
+        self, connection: sqlite3.Connection, row: SessionRow, request: Request, kinds: Sequence[OperationType]
+    ) -> Operation | None:
+        running = operation_rows.running(connection, row.uuid)
+        for kind in kinds:
+            for operation in running:
+                if operation.metadata.operation_type is kind:
+                    operation_rows.remember(connection, request, operation, self._core.clock.now())
+                    return operation
+        return None
+
+    def ending(
+        self, connection: sqlite3.Connection, row: SessionRow, message: str, error: SessionsError | None = None
+    ) -> SessionRow:
+        """Move a CREATING or ACTIVE session to TERMINATING; ``error`` ends its create, by default ABORTED."""
+        core = self._core
+        if core.elsewhere(row):
+            raise FailedPrecondition(_there(row, "end it"))
+        now = core.clock.now()
+        return transitions.advance(connection, row, [(State.TERMINATING, message, now)], now, error)
+
+
+_SETTABLE = (
+    "name",
+    "labels",
+    "jupyter_session",
+    "spark_connect_session",
+    "runtime_config",
+    "environment_config",
+    "user",
+    "session_template",
+)
+
+
+def _found(row: SessionRow | None, name: SessionName) -> SessionRow:
+    if row is None:
+        raise NotFound(f"session {name} does not exist")
+    return row
+
+
+def _there(row: SessionRow, what: str) -> str:
+    return f"session {row.session.name} runs on machine {row.machine.name}; {what} from a server there"
+
+
+def _session_id(parent: LocationName, session: Session, session_id: str) -> str:
+    """Give the id a create asks for, empty where it asks for none; raises InvalidArgument."""
+    if session_id:
+        names.check_session_id(session_id)
+    if not session.name:
+        return session_id
+    named = names.parse_session(session.name)
+    if named.parent != parent or (session_id and named.id != session_id):
+        rule = f"must be {parent}/sessions/{session_id or '{id}'} or be left out"
+        raise InvalidArgument([FieldViolation("name", rule)])
+    return named.id
