@@ -24,7 +24,7 @@ class Refused(HTTPError):
 def refused(error: BaseException, doing: str) -> Refused:
     """Turn what a host's link raised into a ``Refused``; ``doing`` says in words what failed."""
     if isinstance(error, Refused):
-        return error
+        return Refused(error.status_code, f"{doing}: {error.message}")
     if isinstance(error, SessionsError):
         return Refused(error.http, f"{doing}: {error.message}")
     if isinstance(error, HTTPError):
