@@ -68,7 +68,12 @@ export class SessionsRest {
     return this._call<ISession>('GET', name);
   }
 
-  async create(parent: string, id: string, body: ISessionBody, requestId: string): Promise<IOperation> {
+  async create(
+    parent: string,
+    id: string,
+    body: ISessionBody,
+    requestId: string
+  ): Promise<IOperation> {
     const query = new URLSearchParams({ sessionId: id, requestId });
     return this._call<IOperation>('POST', `${parent}/sessions?${query}`, body);
   }
@@ -102,7 +107,10 @@ export class SessionsRest {
     const rows: T[] = [];
     let token = '';
     do {
-      const query = new URLSearchParams({ pageSize: '1000', ...(token ? { pageToken: token } : {}) });
+      const query = new URLSearchParams({
+        pageSize: '1000',
+        ...(token ? { pageToken: token } : {})
+      });
       const page = await this._call<Record<string, unknown>>('GET', `${path}?${query}`);
       rows.push(...((page[member] as T[] | undefined) ?? []));
       token = (page.nextPageToken as string | undefined) ?? '';

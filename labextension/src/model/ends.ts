@@ -63,7 +63,11 @@ export function warnsAt(session: ISession, end: IEnd): number {
  * Whichever limit would end it before then is moved. The age limit counts from ACTIVE, the idle limit from the last
  * activity; both are durations on the wire.
  */
-export function extended(session: ISession, ends: IEnds, by: number): Partial<Record<EndCause, string>> {
+export function extended(
+  session: ISession,
+  ends: IEnds,
+  by: number
+): Partial<Record<EndCause, string>> {
   const limits = session.environmentConfig?.executionConfig ?? {};
   const fields: Partial<Record<EndCause, string>> = {};
   const target = (ends.next?.time ?? 0) + by * 1000;

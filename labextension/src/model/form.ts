@@ -39,7 +39,17 @@ const PLACES: readonly [RegExp, string][] = [
 /** A draft with an id suggested that none of `taken` has. */
 export function emptyDraft(parent: string, taken: readonly string[], user = ''): IDraft {
   const id = suggestId(taken, user);
-  return { parent, id, displayName: '', kernel: 'PYTHON', template: '', labels: [], ttl: '', idleTtl: '', properties: [] };
+  return {
+    parent,
+    id,
+    displayName: '',
+    kernel: 'PYTHON',
+    template: '',
+    labels: [],
+    ttl: '',
+    idleTtl: '',
+    properties: []
+  };
 }
 
 /** A free session id: `session-1`, or the first free number after it, led by the user's name where it fits. */
@@ -54,7 +64,9 @@ export function suggestId(taken: readonly string[], user = ''): string {
 }
 
 function mapOf(rows: readonly IRow[]): Record<string, string> {
-  return Object.fromEntries(rows.filter(row => row.key || row.value).map(row => [row.key, row.value]));
+  return Object.fromEntries(
+    rows.filter(row => row.key || row.value).map(row => [row.key, row.value])
+  );
 }
 
 /** A typed duration on the wire; what cannot be read is sent as typed, for the server to name. */
@@ -130,12 +142,18 @@ function placeOf(field: string, draft: IDraft): string {
   );
 }
 
-function rowOf(group: string, prefix: string, path: string, rows: readonly IRow[]): string | undefined {
+function rowOf(
+  group: string,
+  prefix: string,
+  path: string,
+  rows: readonly IRow[]
+): string | undefined {
   if (path === prefix) {
     return group;
   }
   const rest = path.startsWith(prefix) ? path.slice(prefix.length) : '';
-  const key = /^\[["']?(.*?)["']?\]$/.exec(rest)?.[1] ?? (rest.startsWith('.') ? rest.slice(1) : undefined);
+  const key =
+    /^\[["']?(.*?)["']?\]$/.exec(rest)?.[1] ?? (rest.startsWith('.') ? rest.slice(1) : undefined);
   if (key === undefined) {
     return undefined;
   }

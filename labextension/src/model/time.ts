@@ -72,7 +72,11 @@ export function formatExact(time: number): string {
     return '';
   }
   const date = new Date(time);
-  const day = date.toLocaleDateString(undefined, { year: 'numeric', month: 'short', day: 'numeric' });
+  const day = date.toLocaleDateString(undefined, {
+    year: 'numeric',
+    month: 'short',
+    day: 'numeric'
+  });
   return `${day}, ${formatClock(time)}`;
 }
 

@@ -32,8 +32,8 @@ export function endSentence(ends: IEnds, now: number): string {
 /** The warning of a near end. */
 export function warning(name: string, end: IEnd, now: number): string {
   const left = formatDuration(Math.max(0, end.time - now) / 1000);
-  const why = end.cause === 'ttl' ? 'its time is over' : 'it is idle';
-  return `Session “${name}” ends in ${left}, because ${why}.`;
+  const why = end.cause === 'ttl' ? 'its time will be up' : 'it is idle';
+  return `Session “${name}” ends at ${formatMoment(end.time, now)}, in ${left}, because ${why}.`;
 }
 
 /** CPU and memory in use, `CPU 12 % · 0.4 GB`; nothing where nothing is known. */

@@ -61,7 +61,10 @@ export async function remove(
 }
 
 /** Action of a notification that shows a session's detail. */
-export function detailAction(execute: (id: string, args: { name: string }) => unknown, name: string) {
+export function detailAction(
+  execute: (id: string, args: { name: string }) => unknown,
+  name: string
+) {
   return { label: 'Show detail', callback: () => void execute(CommandIDs.showDetail, { name }) };
 }
 

@@ -27,7 +27,8 @@ interface ISessionCommand {
 /** The commands on one session. */
 function sessionCommands(context: IOpening): ISessionCommand[] {
   const { store, links } = context;
-  const which = (args: ReadonlyPartialJSONObject): Which => (args.kernel === 'new' ? 'new' : 'main');
+  const which = (args: ReadonlyPartialJSONObject): Which =>
+    args.kernel === 'new' ? 'new' : 'main';
   const on = (args: ReadonlyPartialJSONObject) =>
     which(args) === 'new' ? 'with a New Kernel' : 'Sharing the Main Kernel';
   const active = (session: ISession) => session.state === 'ACTIVE';
@@ -87,7 +88,9 @@ async function chosen(
     return title(session) === id ? id : `${title(session)} (${id})`;
   };
   if (!sessions.length) {
-    await attempt('The command', () => Promise.reject(new Error('there is no session it applies to.')));
+    await attempt('The command', () =>
+      Promise.reject(new Error('there is no session it applies to.'))
+    );
     return undefined;
   }
   const answer = await InputDialog.getItem({ title: 'Which session?', items: sessions.map(label) });

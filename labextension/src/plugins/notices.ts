@@ -19,8 +19,9 @@ export const noticesPlugin: JupyterFrontEndPlugin<void> = {
   autoStart: true,
   requires: [IRuntimeSessions, IKernelLinks],
   activate: (app: JupyterFrontEnd, store: IRuntimeSessions, links: IKernelLinks) => {
-    warnOfEnds(app, store, links);
     const told = new Set<string>();
+    // What is told before Lab shows notifications is listed, but nobody sees it come.
+    void app.restored.then(() => warnOfEnds(app, store, links));
     store.transition.connect((_, change) => tellEnd(app, links, change, told));
   }
 };
@@ -45,6 +46,7 @@ function warnOfEnds(app: JupyterFrontEnd, store: IRuntimeSessions, links: IKerne
   };
   store.changed.connect(look);
   links.changed.connect(look);
+  look();
 }
 
 function warn(app: JupyterFrontEnd, due: IWarning, now: number): string {
@@ -69,7 +71,11 @@ function tellEnd(
   told: Set<string>
 ): void {
   const { session, oldState } = change;
-  if (!oldState || told.has(session.uuid) || !(session.state === 'TERMINATING' || isFinal(session.state))) {
+  if (
+    !oldState ||
+    told.has(session.uuid) ||
+    !(session.state === 'TERMINATING' || isFinal(session.state))
+  ) {
     return;
   }
   const documents = links.documents(session.name);

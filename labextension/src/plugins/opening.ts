@@ -17,7 +17,11 @@ export interface IOpening {
 type Preference = { name: string; id?: string };
 
 /** Open a new untitled notebook on a session, in the file browser's folder. */
-export async function openNotebook(context: IOpening, session: ISession, which: Which): Promise<void> {
+export async function openNotebook(
+  context: IOpening,
+  session: ISession,
+  which: Which
+): Promise<void> {
   const { app, browser } = context;
   const kernel = await preferenceOf(context, session, which);
   const path = browser?.model.path ?? '';
@@ -29,7 +33,11 @@ export async function openNotebook(context: IOpening, session: ISession, which: 
 }
 
 /** Open a console on a session. */
-export async function openConsole(context: IOpening, session: ISession, which: Which): Promise<void> {
+export async function openConsole(
+  context: IOpening,
+  session: ISession,
+  which: Which
+): Promise<void> {
   const { app, browser } = context;
   const kernelPreference = await preferenceOf(context, session, which);
   await app.commands.execute('console:create', {
@@ -39,7 +47,11 @@ export async function openConsole(context: IOpening, session: ISession, which: W
   });
 }
 
-async function preferenceOf(context: IOpening, session: ISession, which: Which): Promise<Preference> {
+async function preferenceOf(
+  context: IOpening,
+  session: ISession,
+  which: Which
+): Promise<Preference> {
   const { store, links } = context;
   if (!links.offered(session.name).length) {
     await links.refresh();

@@ -108,7 +108,10 @@ export class KernelLinks implements IDisposable {
     }
     for (const [id, document] of this._documents) {
       // The rows of a session that ended may vanish just before its end is told: those are kept until then.
-      if (!live.has(id) && (!this._sessions.has(document.kernel) || this._isOffered(document.kernel))) {
+      if (
+        !live.has(id) &&
+        (!this._sessions.has(document.kernel) || this._isOffered(document.kernel))
+      ) {
         this._documents.delete(id);
       }
     }

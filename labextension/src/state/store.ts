@@ -100,8 +100,13 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
   }
 
   async remove(name: string): Promise<void> {
-    await this._rest.remove(name, newRequestId());
-    await this._fetch(name);
+    const uuid = this.get(name)?.uuid;
+    const operation = await this._rest.remove(name, newRequestId());
+    if (operation.done) {
+      this._drop(name, uuid);
+    } else {
+      await this._fetch(name);
+    }
   }
 
   async setLimits(name: string, limits: { ttl?: string; idleTtl?: string }): Promise<void> {
@@ -140,7 +145,11 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
     }
     const { session } = message;
     const name = session.includes('/') ? session : `${location}/sessions/${session}`;
-    void this._fetch(name);
+    if (message.newState === 'STATE_UNSPECIFIED') {
+      this._drop(name, message.sessionUuid);
+    } else {
+      void this._fetch(name);
+    }
   }
 
   private _onLink(_: unknown, link: Link): void {
@@ -219,11 +228,18 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
           this._fetching.delete(name);
           return this._list();
         }
-        this._sessions.delete(name);
-        this._emit();
+        this._drop(name);
       }
     } while (job.again);
     this._fetching.delete(name);
+  }
+
+  /** Forget a session that is deleted; one made anew under its name has another uuid and stays. */
+  private _drop(name: string, uuid?: string): void {
+    if (uuid === undefined || this.get(name)?.uuid === uuid) {
+      this._sessions.delete(name);
+      this._emit();
+    }
   }
 
   private _put(session: ISession, emit = true): void {

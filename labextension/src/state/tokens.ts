@@ -42,7 +42,12 @@ export interface IRuntimeSessions {
   /** List again, and connect again if the stream is down. Never rejects: `error` tells. */
   refresh(): Promise<void>;
   /** Create a session; resolves once its row is here. `requestId` is the same over retries. */
-  create(parent: string, id: string, body: ISessionBody, requestId: string): Promise<ISession | undefined>;
+  create(
+    parent: string,
+    id: string,
+    body: ISessionBody,
+    requestId: string
+  ): Promise<ISession | undefined>;
   terminate(name: string): Promise<void>;
   /** Remove a session; a live one is ended first. */
   remove(name: string): Promise<void>;

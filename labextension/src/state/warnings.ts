@@ -19,7 +19,11 @@ export interface IVerdict {
 /** Decides which ends to warn of: once a session and end. */
 export class EndWarnings {
   /** Look at every session at a moment. */
-  judge(sessions: readonly ISession[], endsOf: (session: ISession) => IEnds, now: number): IVerdict {
+  judge(
+    sessions: readonly ISession[],
+    endsOf: (session: ISession) => IEnds,
+    now: number
+  ): IVerdict {
     const verdict: IVerdict = { due: [], over: [], next: Infinity };
     const near = new Set<string>();
     for (const session of sessions) {

@@ -73,7 +73,11 @@ export class CreateDialog extends Dialog<void> {
   /** Enter and the Create button come here; Enter on a button of the form presses that button. */
   resolve(index?: number): void {
     const focused = document.activeElement;
-    if (index === undefined && focused instanceof HTMLButtonElement && this._form.node.contains(focused)) {
+    if (
+      index === undefined &&
+      focused instanceof HTMLButtonElement &&
+      this._form.node.contains(focused)
+    ) {
       focused.click();
       return;
     }
@@ -93,7 +97,12 @@ export class CreateDialog extends Dialog<void> {
     }
     this._form.tell({ faults: {}, busy: true });
     try {
-      this._created = await this._sessions.create(draft.parent, draft.id, bodyOf(draft), this._requestId);
+      this._created = await this._sessions.create(
+        draft.parent,
+        draft.id,
+        bodyOf(draft),
+        this._requestId
+      );
       super.resolve(1);
     } catch (error) {
       this._refused(error, draft);

@@ -6,7 +6,8 @@ import { FaultList, Rows } from './rows';
 
 /** The properties the embedded location understands. */
 export const PROPERTIES: Readonly<Record<string, string>> = {
-  'local:python': 'Interpreter or environment directory for the kernel; ipykernel must be installed in it.',
+  'local:python':
+    'Interpreter or environment directory for the kernel; ipykernel must be installed in it.',
   'local:kernelspec': 'Name of an installed kernelspec to use instead of the default one.',
   'local:cwd': 'Working directory of the kernels; by default the notebook’s folder.',
   'local:memory': 'Memory limit of the whole session: 512Mi, 4G; at least 256Mi.',
@@ -29,7 +30,12 @@ export function CreateForm(props: IFormProps): JSX.Element {
     <div className="jp-RuntimeSessions-form" aria-busy={props.busy}>
       <FaultList faults={faults.form} />
       <TextField {...props} field="id" label="Id" hint="4 to 63 letters, digits and hyphens" />
-      <TextField {...props} field="displayName" label="Display name" hint="shown on the kernel’s card" />
+      <TextField
+        {...props}
+        field="displayName"
+        label="Display name"
+        hint="shown on the kernel’s card"
+      />
       <Choices {...props} />
       <Rows
         group="labels"
@@ -41,8 +47,18 @@ export function CreateForm(props: IFormProps): JSX.Element {
       />
       <fieldset className="jp-RuntimeSessions-limits">
         <legend>Limits</legend>
-        <TextField {...props} field="idleTtl" label="Ends when idle for" hint="8 h; empty: the default" />
-        <TextField {...props} field="ttl" label="Ends at the latest after" hint="3 d; empty: the default" />
+        <TextField
+          {...props}
+          field="idleTtl"
+          label="Ends when idle for"
+          hint="8 h; empty: the default"
+        />
+        <TextField
+          {...props}
+          field="ttl"
+          label="Ends at the latest after"
+          hint="3 d; empty: the default"
+        />
       </fieldset>
       <Rows
         group="properties"
@@ -101,7 +117,13 @@ function Choices(props: IFormProps): JSX.Element {
   return (
     <>
       {places.length > 1 && (
-        <Choice {...props} field="parent" label="Location" options={places} also={{ template: '' }} />
+        <Choice
+          {...props}
+          field="parent"
+          label="Location"
+          options={places}
+          also={{ template: '' }}
+        />
       )}
       <Choice {...props} field="kernel" label="Kernel" options={kernels} />
       <Choice

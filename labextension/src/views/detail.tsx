@@ -80,16 +80,25 @@ function Actions(props: Pick<IViewContext, 'commands'> & { session: ISession }):
       {},
       'jp-mod-accept'
     ),
-    button('Notebook, new kernel', 'Open a notebook on a kernel of its own', CommandIDs.openNotebook, {
-      kernel: 'new'
-    }),
-    button('Console', 'Open a console on the main kernel, sharing its variables', CommandIDs.openConsole)
+    button(
+      'Notebook, new kernel',
+      'Open a notebook on a kernel of its own',
+      CommandIDs.openNotebook,
+      {
+        kernel: 'new'
+      }
+    ),
+    button(
+      'Console',
+      'Open a console on the main kernel, sharing its variables',
+      CommandIDs.openConsole
+    )
   ];
   const live = session.state === 'CREATING' || session.state === 'ACTIVE';
   return (
     <div className="jp-RuntimeSessions-buttons">
       {session.state === 'ACTIVE' && open}
-      {live && button('Terminate', 'End the session', CommandIDs.terminate, {}, 'jp-mod-warn')}
+      {live && button('Terminate', 'End the session', CommandIDs.terminate)}
       {button('Delete', 'Remove the session from the list', CommandIDs.remove)}
     </div>
   );

@@ -66,6 +66,7 @@ export function makeDetail(
 ): MainAreaWidget<ReactWidget> {
   const widget = new MainAreaWidget<ReactWidget>({ content: new DetailContent(context, name) });
   widget.id = `jupyter-sessions-detail-${name.replace(/\W/g, '-')}`;
+  widget.toolbar.hide();
   widget.title.closable = true;
   return widget;
 }

@@ -62,7 +62,9 @@ function Facts(props: { title: string; facts: [string, string][] }): JSX.Element
 }
 
 /** The kernels of an ACTIVE session, asked for every five seconds while they are shown. */
-export function Kernels(props: IViewContext & { session: ISession; now: number }): JSX.Element | null {
+export function Kernels(
+  props: IViewContext & { session: ISession; now: number }
+): JSX.Element | null {
   const { session, store, clock, now } = props;
   const [kernels, setKernels] = useState<ISessionKernel[] | null>(null);
   const active = session.state === 'ACTIVE';

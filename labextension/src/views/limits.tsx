@@ -18,7 +18,9 @@ const LABELS: Record<Limit, string> = {
 };
 
 /** When the session ends and why, with the buttons that move its end. */
-export function Limits(props: IViewContext & { session: ISession; now: number }): JSX.Element | null {
+export function Limits(
+  props: IViewContext & { session: ISession; now: number }
+): JSX.Element | null {
   const { session, now, links, commands } = props;
   const [editing, setEditing] = useState(false);
   const ends = endsOf(session, links.activity(session.name));
@@ -49,9 +51,7 @@ export function Limits(props: IViewContext & { session: ISession; now: number })
   );
 }
 
-function LimitForm(
-  props: IViewContext & { session: ISession; onDone: () => void }
-): JSX.Element {
+function LimitForm(props: IViewContext & { session: ISession; onDone: () => void }): JSX.Element {
   const limits = props.session.environmentConfig?.executionConfig ?? {};
   const now = (limit: Limit) => formatDuration(parseDuration(limits[limit]));
   const [typed, setTyped] = useState({ idleTtl: now('idleTtl'), ttl: now('ttl') });
@@ -93,7 +93,9 @@ function LimitForm(
         </label>
       ))}
       <FaultList faults={faults.form} />
-      <button className="jp-mod-styled jp-mod-accept jp-RuntimeSessions-small">Save</button>
+      <button className="jp-mod-styled jp-mod-accept jp-RuntimeSessions-small jp-RuntimeSessions-add">
+        Save
+      </button>
     </form>
   );
 }

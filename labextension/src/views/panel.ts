@@ -1,6 +1,12 @@
-import { ReactWidget, refreshIcon, Toolbar, ToolbarButton } from '@jupyterlab/ui-components';
-import { addIcon, PanelWithToolbar } from '@jupyterlab/ui-components';
+import {
+  addIcon,
+  ReactWidget,
+  refreshIcon,
+  Toolbar,
+  ToolbarButton
+} from '@jupyterlab/ui-components';
 import { Message } from '@lumino/messaging';
+import { Panel } from '@lumino/widgets';
 import { createElement } from 'react';
 
 import { CommandIDs } from '../model/commands';
@@ -10,7 +16,7 @@ import { sessionsIcon } from './icons';
 import { SessionList } from './sessionlist';
 
 /** The side panel: a header with its buttons, and the list. Its clock runs only while it is shown. */
-export class SessionsPanel extends PanelWithToolbar {
+export class SessionsPanel extends Panel {
   constructor(context: Omit<IViewContext, 'clock'>) {
     super();
     const { commands } = context;
@@ -20,16 +26,17 @@ export class SessionsPanel extends PanelWithToolbar {
     this.title.caption = 'Sessions';
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', 'Sessions');
+    const toolbar = new Toolbar();
+    toolbar.node.setAttribute('aria-label', 'Sessions');
     const header = ReactWidget.create(createElement('h2', null, 'Sessions'));
     header.addClass('jp-RuntimeSessions-header');
-    this.toolbar.addItem('title', header);
-    this.toolbar.addItem('spacer', Toolbar.createSpacerItem());
-    this.toolbar.addItem('new', button(addIcon, 'New session', commands, CommandIDs.create));
-    this.toolbar.addItem('refresh', button(refreshIcon, 'List again', commands, CommandIDs.refresh));
-    const list = ReactWidget.create(
-      createElement(SessionList, { ...context, clock: this._clock })
-    );
+    toolbar.addItem('title', header);
+    toolbar.addItem('spacer', Toolbar.createSpacerItem());
+    toolbar.addItem('new', button(addIcon, 'New session', commands, CommandIDs.create));
+    toolbar.addItem('refresh', button(refreshIcon, 'List again', commands, CommandIDs.refresh));
+    const list = ReactWidget.create(createElement(SessionList, { ...context, clock: this._clock }));
     list.addClass('jp-RuntimeSessions-list');
+    this.addWidget(toolbar);
     this.addWidget(list);
   }
 

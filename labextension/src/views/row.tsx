@@ -75,7 +75,8 @@ export function SessionRow(props: IRowProps): JSX.Element {
 /** The second line: the reason or step where there is one, and kernel, location, labels. */
 function About(props: { session: ISession }): JSX.Element {
   const { session } = props;
-  const message = firstLine(session.stateMessage);
+  // The warning of an ACTIVE session is the line of its end.
+  const message = session.state === 'ACTIVE' ? '' : firstLine(session.stateMessage);
   const place = `${kernelLabel(session)} · ${locationLabel(session.name)}`;
   return (
     <>
@@ -164,9 +165,10 @@ function ageOf(session: ISession, now: number): { text: string; exact: string } 
     const ended = parseTime(session.stateTime);
     return { text: formatMoment(ended, now), exact: `Ended ${formatExact(ended)}` };
   }
-  const created = parseTime(session.createTime);
-  const text = formatDuration(Math.floor(Math.max(0, now - created) / 1000));
-  return { text, exact: `Created ${formatExact(created)}` };
+  const since = parseTime(session.stateTime ?? session.createTime);
+  const text = formatDuration(Math.floor(Math.max(0, now - since) / 1000));
+  const created = formatExact(parseTime(session.createTime));
+  return { text, exact: `${session.state} since ${formatExact(since)}\nCreated ${created}` };
 }
 
 function nameTitle(session: ISession): string {

@@ -64,7 +64,8 @@ export function Rows(props: IRowsProps): JSX.Element {
         className="jp-RuntimeSessions-link jp-RuntimeSessions-add"
         onClick={() => onChange([...rows, { key: '', value: '' }])}
       >
-        <addIcon.react tag="span" width="12px" height="12px" /> Add
+        <addIcon.react tag="span" width="12px" height="12px" />
+        Add
       </button>
     </fieldset>
   );

@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { bodyOf, emptyDraft, faultsOf, IDraft, ownFaults, suggestId } from '../src/model/form';
+import { PARENT } from './sessions';
+
+function draft(more: Partial<IDraft>): IDraft {
+  return { ...emptyDraft(PARENT, []), ...more };
+}
+
+test('the suggested id is free and fits the rule', () => {
+  assert.equal(suggestId([]), 'session-1');
+  assert.equal(suggestId(['session-1', 'session-2']), 'session-3');
+  assert.equal(suggestId([], 'ada'), 'ada-1');
+  assert.equal(suggestId([], 'Ada Lovelace'), 'session-1');
+});
+
+test('an empty form asks for a Python session and nothing else', () => {
+  assert.deepEqual(bodyOf(draft({})), { jupyterSession: { kernel: 'PYTHON' } });
+});
+
+test('a full form', () => {
+  const body = bodyOf(
+    draft({
+      displayName: 'Nightly',
+      kernel: '',
+      template: `${PARENT}/sessionTemplates/t`,
+      labels: [
+        { key: 'env', value: 'prod' },
+        { key: '', value: '' }
+      ],
+      properties: [{ key: 'local:memory', value: '4G' }],
+      ttl: '2 d',
+      idleTtl: 'soon'
+    })
+  );
+  assert.deepEqual(body, {
+    jupyterSession: { displayName: 'Nightly' },
+    sessionTemplate: `${PARENT}/sessionTemplates/t`,
+    labels: { env: 'prod' },
+    runtimeConfig: { properties: { 'local:memory': '4G' } },
+    environmentConfig: { executionConfig: { ttl: '172800s', idleTtl: 'soon' } }
+  });
+});
+
+test('each fault stands beside its field', () => {
+  const typed = draft({
+    labels: [
+      { key: 'env', value: 'x' },
+      { key: 'Team', value: 'y' }
+    ],
+    properties: [{ key: 'local:env.A.B', value: '1' }]
+  });
+  const fields: [string, string][] = [
+    ['sessionId', 'id'],
+    ['name', 'id'],
+    ['jupyterSession.displayName', 'displayName'],
+    ['jupyterSession.kernel', 'kernel'],
+    ['sessionTemplate', 'template'],
+    ['environmentConfig.executionConfig.ttl', 'ttl'],
+    ['session.environmentConfig.executionConfig.idleTtl', 'idleTtl'],
+    ['labels.Team', 'labels.1'],
+    ['labels', 'labels'],
+    ['labels.unknown', 'labels'],
+    ['runtimeConfig.properties.local:env.A.B', 'properties.0'],
+    ['runtimeConfig.properties["local:env.A.B"]', 'properties.0'],
+    ['runtimeConfig.version', 'form'],
+    ['', 'form']
+  ];
+  for (const [field, place] of fields) {
+    assert.deepEqual(faultsOf([{ field, description: 'no' }], typed), { [place]: ['no'] }, field);
+  }
+});
+
+test('several faults of one field are all shown', () => {
+  const both = [
+    { field: 'labels.env', description: 'first' },
+    { field: 'labels.env', description: 'second' }
+  ];
+  const faults = faultsOf(both, draft({ labels: [{ key: 'env', value: '' }] }));
+  assert.deepEqual(faults, { 'labels.0': ['first', 'second'] });
+});
+
+test('what only the form can see', () => {
+  const faults = ownFaults(
+    draft({
+      labels: [
+        { key: 'env', value: '1' },
+        { key: 'env', value: '2' }
+      ],
+      properties: [{ key: '', value: '4G' }]
+    })
+  );
+  assert.deepEqual(Object.keys(faults), ['labels.1', 'properties.0']);
+  assert.deepEqual(ownFaults(draft({})), {});
+});

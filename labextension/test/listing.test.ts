@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { matches, newestFirst, sectionsOf } from '../src/model/listing';
+import { kernelLabel, locationLabel, shortName, title } from '../src/model/session';
+import { lookOf } from '../src/model/states';
+import { at, session } from './sessions';
+
+const sessions = [
+  session('old', 'ACTIVE', { createTime: at(-50), labels: { env: 'prod' } }),
+  session('new', 'FAILED', { createTime: at(50) }),
+  session('mid', 'CREATING', { jupyterSession: { displayName: 'My work', kernel: 'SCALA' } })
+];
+
+test('newest first', () => {
+  assert.deepEqual(
+    newestFirst(sessions).map(row => shortName(row.name)),
+    ['new', 'mid', 'old']
+  );
+});
+
+test('sections by state, filtered by every word', () => {
+  const { running, ended } = sectionsOf(sessions, '');
+  assert.deepEqual([running.length, ended.length], [2, 1]);
+  assert.deepEqual(sectionsOf(sessions, 'env:prod active').running, [sessions[0]]);
+  assert.equal(sectionsOf(sessions, 'env:prod failed').running.length, 0);
+});
+
+test('the filter sees name, display name, label, state, kernel and location', () => {
+  for (const word of ['mid', 'MY WORK', 'creating', 'scala', 'local']) {
+    assert.ok(matches(sessions[2], word), word);
+  }
+  assert.equal(matches(sessions[2], 'python'), false);
+});
+
+test('what a row says', () => {
+  assert.equal(title(sessions[2]), 'My work');
+  assert.equal(title(sessions[0]), 'old');
+  assert.equal(kernelLabel(sessions[0]), 'Python');
+  assert.equal(locationLabel(sessions[0].name), 'local');
+  assert.equal(locationLabel('projects/acme/locations/eu/sessions/x'), 'eu (acme)');
+});
+
+test('no two states share a sign, and a state of the future is unknown', () => {
+  const signs = ['CREATING', 'ACTIVE', 'TERMINATING', 'TERMINATED', 'FAILED'] as const;
+  assert.equal(new Set(signs.map(state => lookOf(state).sign)).size, 5);
+  assert.equal(lookOf('HIBERNATED' as 'ACTIVE').word, 'UNKNOWN');
+});

@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Signal } from '@lumino/signaling';
+
+import type { SessionsRest } from '../src/api/rest';
+import type { Link } from '../src/api/stream';
+import { ISession } from '../src/model/session';
+import { IChange, IReset } from '../src/model/watch';
+import { IStream, SessionStore } from '../src/state/store';
+import { ITransition } from '../src/state/tokens';
+import { PARENT, session } from './sessions';
+
+/** A stream that says what the test says. */
+class FakeStream {
+  message = new Signal<unknown, IChange | IReset>(this);
+  linkChanged = new Signal<unknown, Link>(this);
+  link: Link = 'connecting';
+  retryAt = 0;
+  opened = 0;
+  disposed = false;
+
+  open(): void {
+    this.opened++;
+  }
+
+  dispose(): void {
+    this.disposed = true;
+  }
+
+  become(link: Link): void {
+    this.link = link;
+    this.linkChanged.emit(link);
+  }
+}
+
+/** A service that holds sessions and counts what it is asked. */
+class FakeRest {
+  sessions = new Map<string, ISession>();
+  lists = 0;
+  gets: string[] = [];
+  gate: Promise<void> = Promise.resolve();
+
+  put(row: ISession): void {
+    this.sessions.set(row.name, row);
+  }
+
+  async listSessions(): Promise<ISession[]> {
+    this.lists++;
+    return [...this.sessions.values()];
+  }
+
+  async listTemplates(): Promise<never[]> {
+    return [];
+  }
+
+  async listLocations(): Promise<{ name: string }[]> {
+    return [{ name: PARENT }];
+  }
+
+  async getSession(name: string): Promise<ISession> {
+    this.gets.push(name);
+    const row = this.sessions.get(name);
+    await this.gate;
+    assert.ok(row);
+    return row;
+  }
+}
+
+function setUp() {
+  const stream = new FakeStream();
+  const rest = new FakeRest();
+  let query: () => string = () => '';
+  const store = new SessionStore(rest as unknown as SessionsRest, ask => {
+    query = ask;
+    return stream as unknown as IStream;
+  });
+  const transitions: ITransition[] = [];
+  store.transition.connect((_, change) => transitions.push(change));
+  return { stream, rest, store, transitions, query: () => query() };
+}
+
+function change(row: ISession, sequence: number, newState = row.state): IChange {
+  const { name, uuid } = row;
+  return {
+    location: PARENT,
+    sequence,
+    session: name,
+    sessionUuid: uuid,
+    oldState: row.state,
+    newState,
+    time: ''
+  };
+}
+
+const settle = () => new Promise<void>(resolve => setImmediate(resolve));
+
+test('listed once when the stream opens, then followed', async () => {
+  const { stream, rest, store, transitions } = setUp();
+  assert.equal(stream.opened, 1);
+  rest.put(session('a', 'CREATING'));
+  stream.become('connected');
+  await settle();
+  assert.equal(store.sessions.length, 1);
+  rest.put(session('a', 'ACTIVE'));
+  stream.message.emit(change(session('a', 'ACTIVE'), 7));
+  await settle();
+  assert.equal(store.get(session('a').name)?.state, 'ACTIVE');
+  assert.deepEqual(
+    transitions.map(t => [t.oldState, t.session.state]),
+    [
+      [undefined, 'CREATING'],
+      ['CREATING', 'ACTIVE']
+    ]
+  );
+  assert.equal(rest.lists, 1);
+});
+
+test('a stream that resumes everywhere needs no second list', async () => {
+  const { stream, rest, query } = setUp();
+  rest.put(session('a'));
+  stream.become('connected');
+  await settle();
+  stream.message.emit(change(session('a'), 7));
+  await settle();
+  stream.become('lost');
+  await settle();
+  const before = rest.lists;
+  assert.equal(query(), `after=${encodeURIComponent(`${PARENT},7`)}`);
+  stream.become('connected');
+  await settle();
+  assert.equal(rest.lists, before);
+});
+
+test('without a known sequence, and after a reset, it lists again', async () => {
+  const { stream, rest, query } = setUp();
+  stream.become('connected');
+  await settle();
+  stream.become('connected');
+  await settle();
+  assert.equal(rest.lists, 2);
+  stream.message.emit({ reset: true, sequence: 40, location: PARENT });
+  await settle();
+  assert.equal(rest.lists, 3);
+  assert.match(query(), /40$/);
+});
+
+test('a change during a get makes one more get, not one each', async () => {
+  const { stream, rest, store } = setUp();
+  let open: () => void = () => undefined;
+  rest.gate = new Promise(resolve => (open = resolve));
+  rest.put(session('a', 'CREATING'));
+  stream.message.emit(change(session('a', 'CREATING'), 1));
+  rest.put(session('a', 'ACTIVE'));
+  stream.message.emit(change(session('a', 'ACTIVE'), 2));
+  stream.message.emit(change(session('a', 'ACTIVE'), 3));
+  open();
+  await settle();
+  assert.equal(rest.gets.length, 2);
+  assert.equal(store.get(session('a').name)?.state, 'ACTIVE');
+});
+
+test('a deleted session goes, one made anew under its name stays', async () => {
+  const { stream, rest, store } = setUp();
+  const anew = session('a', 'ACTIVE', { uuid: 'another' });
+  rest.put(anew);
+  stream.become('connected');
+  await settle();
+  stream.message.emit(change(session('a'), 1, 'STATE_UNSPECIFIED'));
+  assert.equal(store.sessions.length, 1);
+  stream.message.emit(change(anew, 2, 'STATE_UNSPECIFIED'));
+  assert.equal(store.sessions.length, 0);
+  assert.equal(rest.gets.length, 0);
+});
+
+test('a failed list is told and keeps the rows', async () => {
+  const { stream, rest, store } = setUp();
+  rest.put(session('a'));
+  stream.become('connected');
+  await settle();
+  rest.listSessions = () => Promise.reject(new Error('the server is away'));
+  await store.refresh();
+  assert.equal(store.error, 'the server is away');
+  assert.equal(store.sessions.length, 1);
+});
+
+test('disposing ends the stream and every emission', async () => {
+  const { stream, rest, store, transitions } = setUp();
+  rest.put(session('a'));
+  stream.become('connected');
+  store.dispose();
+  await settle();
+  assert.equal(stream.disposed, true);
+  assert.equal(transitions.length, 0);
+  assert.equal(store.isDisposed, true);
+});
