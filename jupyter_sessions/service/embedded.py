@@ -90,7 +90,9 @@ class EmbeddedSessions:
         """
         core = self._core
         try:
-            machine = self._given_machine or await asyncio.to_thread(this_machine)
+            machine = self._given_machine
+            if machine is None:
+                machine = await asyncio.to_thread(this_machine)
             core.machine = machine
             await core.store.open()
             core.directories.store_uuid = core.store.uuid
