@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_sessions.kernels.registry import Registry, alive
 from jupyter_sessions.model.errors import NotFound, SessionsError
-from jupyter_sessions.model.names import parse_session
+from jupyter_sessions.model.names import LocationName, SessionName
 from jupyter_sessions.model.states import State
 
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ class Settling:
         """Give why a session has ended; ``""`` where it has not, or nobody can tell."""
         gone = f"the session {session} is gone"
         try:
-            found = await self._sessions.get_session(self._caller, parse_session(session))
+            found = await self._sessions.get_session(self._caller, _parsed(session))
         except NotFound:
             return gone
-        except SessionsError:
+        except (SessionsError, ValueError):
             return ""
         if found.uuid != uuid:
             return gone
@@ -63,3 +63,9 @@ class Settling:
         if not state.final and state is not State.TERMINATING:
             return ""
         return f"the session {session} is {state.name}" + (f": {found.state_message}" if found.state_message else "")
+
+
+def _parsed(name: str) -> SessionName:
+    # Written by str() of a SessionName: read back, not judged; an upstream's ids follow rules of its own.
+    _, project, _, location, _, session = name.split("/")
+    return SessionName(LocationName(project, location), session)
