@@ -137,7 +137,7 @@ async def _serve(directory: Path, intent: Intent, log: HostLog, on_step: Step, c
     on_step("serve")
     socket_dir = Path(intent.socket_dir)
     check_private(socket_dir)
-    kernels = HostKernels(intent, log.kernel_fd)
+    kernels = HostKernels(intent, log.kernel_fd, log.release)
     keeper = Keeper(directory, intent, kernels, log, clock)
     token = secrets.token_hex(32)
     path = socket_dir / SOCKET
@@ -155,6 +155,11 @@ async def _serve(directory: Path, intent: Intent, log: HostLog, on_step: Step, c
         return FAILED if why.cause == "fault" else OK
     finally:
         server.stop()
+        try:
+            await kernels.close()
+        except Exception:
+            # The end is written and everything ended: what cannot be put away does not change that.
+            logger.exception("the kernels' sockets could not be closed")
         _clear(directory, path)
         log.close()
 

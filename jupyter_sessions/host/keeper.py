@@ -98,6 +98,7 @@ class Keeper:
         self._use = memory.Use()
         self._measured = float("-inf")
         self._beat: Heartbeat | None = None
+        self._news = True
         self._signal = 0
         self._wake = asyncio.Event()
         self._worker = concurrent.futures.ThreadPoolExecutor(1, thread_name_prefix="keeper")
@@ -170,6 +171,8 @@ class Keeper:
             self._meter.restart()
         self._intent = intent
         self._lifetime.limits = self._limits(intent)
+        # Whoever changed a limit waits to see it.
+        self._news = True
 
     def _facts(self) -> _Facts:
         now, busy = self._clock(), self._kernels.busy()
@@ -202,7 +205,7 @@ class Keeper:
 
     def _due(self, facts: _Facts) -> bool:
         beat = self._beat
-        if beat is None or not 0 <= facts.now - beat.time < HEARTBEAT_SECONDS:
+        if beat is None or self._news or not 0 <= facts.now - beat.time < HEARTBEAT_SECONDS:
             return True
         told = (beat.kernels, beat.busy, beat.ends_why, beat.warning)
         return told != (facts.kernels, facts.busy, facts.outlook.ends_why, facts.outlook.warning)
@@ -224,7 +227,7 @@ class Keeper:
             use.milli_dcu_seconds,
         )
         if self._try("heartbeat.json", lambda: write(self._directory, beat, durable=False)):
-            self._beat = beat
+            self._beat, self._news = beat, False
 
     def _last_words(self, end: End) -> None:
         """Write the last heartbeat, its usage whole, and the end file."""

@@ -135,8 +135,9 @@ async def test_an_extension_is_taken_live(tmp_path: Path) -> None:
     async with bench(tmp_path) as host:
         await host.at(1700)
         assert host.beat.warning
+        await host.at(1701)
         host.want(idle_ttl=7200.0, ttl=86_400.0)
-        assert await host.at(1701) is None
+        assert await host.at(1702) is None
         assert host.beat.warning == ""
         assert host.beat.ends_at == 1_700_000_000.0 + 7200
         assert host.kernels.shut_down == []
@@ -146,7 +147,7 @@ async def test_both_clocks_start_at_the_active_time(tmp_path: Path) -> None:
     async with bench(tmp_path) as host:
         await host.at(0)
         host.want(active_since=1_700_000_100.0)
-        await host.at(101)
+        await host.at(1)
         assert host.beat.ends_at == 1_700_000_100.0 + 1800
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -20,6 +21,8 @@ ASK_SECONDS = 10.0
 TERM_SECONDS = 5.0
 SCAN_SECONDS = 0.2
 HOST_MODULE = "jupyter_sessions.host"
+CONNECTIONS = "kernels"
+"""Where a host keeps its kernels' connection files, beside its sockets."""
 
 logger = logging.getLogger(__name__)
 
@@ -75,7 +78,7 @@ def signal_all(left: Iterable[Process], kill: bool, termed: set[tuple[int, float
 
 
 def tidy(directory: Path) -> None:
-    """Remove what a dead host left and nobody may use: its token and its sockets."""
+    """Remove what a dead host left and nobody may use: its token, its sockets and its kernels' keys."""
     with contextlib.suppress(OSError):
         (directory / TOKEN).unlink()
     try:
@@ -89,6 +92,7 @@ def tidy(directory: Path) -> None:
         for entry in place.iterdir():
             if entry.is_socket():
                 entry.unlink()
+        shutil.rmtree(place / CONNECTIONS, ignore_errors=True)
         if place != directory:
             place.rmdir()
 

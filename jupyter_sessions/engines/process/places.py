@@ -11,7 +11,7 @@ from pathlib import Path
 SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107
 """What the system allows a Unix socket's path."""
 
-SOCKET_NAME_BYTES = 18
+SOCKET_NAME_BYTES = 12
 """What the names inside a socket directory may take: the host's own and those of its kernels."""
 
 NETWORK_FILE_SYSTEMS = frozenset(
