@@ -121,12 +121,13 @@ def load(kind: type[M], data: Mapping[str, Any]) -> M:
         raise ValueError(f"{kind.__name__} must be a JSON object, not {type(data).__name__}")
     values: dict[str, Any] = {}
     extra: dict[str, Any] = {}
-    own = data.get("@type", _TYPES.get(kind)) == _TYPES.get(kind)
+    said = _TYPES.get(kind)
+    own = said is None or data.get("@type", said) == said
     loaders = _loaders(kind) if own else {}
     for key, value in data.items():
         known = loaders.get(key)
         if known is None:
-            if key != "@type" or not own:
+            if key != "@type" or value != said:
                 extra[key] = value
         elif value is not None:
             try:
