@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -89,7 +89,7 @@ def extension() -> Iterator[Any]:
         del sys.modules[name]
 
 
-def assert_ours(app: Any, users: dict[str, type]) -> None:
+def assert_ours(app: Any, users: Mapping[str, type]) -> None:
     """Every instance is ours and the user's, under the user's name, and bound."""
     pairs = [
         (app.kernel_manager, SessionKernelManager, users["kernel_manager_class"]),
