@@ -23,7 +23,7 @@ BIN = VENV / "bin"
 BUILT = ROOT / "jupyter_sessions" / "labextension"
 SOURCES = ROOT / "labextension"
 # Whole environments for the tests beside other packages; made anew when their requirements change.
-OTHERS = ROOT / ".venv" / "beside"
+OTHERS = VENV / "beside"
 BESIDE: dict[str, list[str]] = {
     "documents": ["jupyter_server_documents"],
     "collaboration": ["jupyter-collaboration"],
@@ -117,22 +117,26 @@ def environment(name: str, requirements: list[str]) -> Path:
     """Make (once) an environment that holds our wheel and ``requirements``; give its Python."""
     home = OTHERS / name
     python = home / "bin" / "python"
-    wheels = sorted((ROOT / ".venv" / "wheels").glob("*.whl"))
     stamp = home / "requirements.txt"
     wanted = "\n".join(requirements)
     if not stamp.exists() or stamp.read_text() != wanted:
         shutil.rmtree(home, ignore_errors=True)
         call(sys.executable, "-m", "venv", home)
         tools = ["pytest", "pytest-jupyter[server]", "pytest-timeout", "hypothesis", "websocket-client", "nbclient"]
-        call(python, "-m", "pip", "install", "--quiet", *requirements, *tools, wheels[-1])
+        call(python, "-m", "pip", "install", "--quiet", *requirements, *tools, built())
         stamp.write_text(wanted)
-    call(python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", wheels[-1])
+    call(python, "-m", "pip", "install", "--quiet", "--no-deps", "--force-reinstall", built())
     return python
+
+
+def built() -> str:
+    """Give the path of the wheel of this run."""
+    return str(next((VENV / "wheels").glob("*.whl")))
 
 
 def wheel() -> None:
     """Build the wheel that the environments beside install."""
-    folder = ROOT / ".venv" / "wheels"
+    folder = VENV / "wheels"
     shutil.rmtree(folder, ignore_errors=True)
     call(BIN / "python", "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, ".")
 
@@ -147,7 +151,14 @@ def beside() -> None:
             # A copy, so that the installed wheel is imported and not the checkout.
             shutil.copytree(ROOT / "tests", Path(scratch) / "tests")
             shutil.copy(ROOT / "pyproject.toml", scratch)
-            call(python, "-m", "pytest", "tests/beside", cwd=Path(scratch), extra={"BESIDE": name})
+            call(
+                python,
+                "-m",
+                "pytest",
+                "tests/beside",
+                cwd=Path(scratch),
+                extra={"BESIDE": name, "SESSIONS_WHEEL": built()},
+            )
 
 
 def stock() -> None:
