@@ -25,7 +25,7 @@ from jupyter_sessions.model.hostfile import (
 )
 
 SPEC = KernelSpecEntry(["python", "-m", "ipykernel_launcher", "-f", "{connection_file}"], "Python 3", "python")
-RECORDS = [
+RECORDS: list[Any] = [
     Intent("store", "uuid", 3, "run", "/s", "/l", {"python3": SPEC}, "/home", kernel_env={"A": "ä"}, reason="idle"),
     HostProcess(42, 1.5, 3, "boot"),
     Ready(3, "unix:/s/host.sock", 2.5),
@@ -83,7 +83,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
     def refuse(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    hostfile.write(tmp_path, RECORDS[2])  # type: ignore[arg-type]  # the list holds records of every kind
+    hostfile.write(tmp_path, RECORDS[2])
     monkeypatch.setattr(os, "fsync", refuse)
     with pytest.raises(OSError, match="No space left"):
         change(tmp_path, address="unix:/other")
