@@ -21,7 +21,7 @@ from tests.real.server import RealServer, real_server, wait_for
 BESIDE = os.environ.get("BESIDE", "")
 # The class that must be under ours, for each package: (trait, a class in its method resolution order).
 THEIRS = {
-    "documents": ("kernel_manager_class", "jupyter_server_documents"),
+    "documents": ("session_manager_class", "jupyter_server_documents"),
     "collaboration": ("session_manager_class", "jupyter_server"),
     "conda": ("kernel_spec_manager_class", "nb_conda_kernels"),
 }
@@ -57,10 +57,11 @@ def test_the_wheel_is_what_runs() -> None:
     found = importlib.util.find_spec("jupyter_sessions")
     assert found is not None and found.origin is not None
     assert Path(found.origin).is_relative_to(sys.prefix)
-    both = [[sys.executable, "-m", "jupyter", kind, "list"] for kind in ("server extension", "labextension")]
-    for words in both:
-        split = [*words[:3], *words[3].split(), words[4]]
-        done = subprocess.run(split, capture_output=True, text=True, check=True)
+    programs = Path(sys.executable).parent
+    environment = {**os.environ, "PATH": os.pathsep.join([str(programs), os.environ.get("PATH", os.defpath)])}
+    for words in (["server", "extension", "list"], ["labextension", "list"]):
+        jupyter = [str(programs / "jupyter"), *words]
+        done = subprocess.run(jupyter, capture_output=True, text=True, check=True, env=environment)
         assert "jupyter_sessions" in (done.stdout + done.stderr).replace("-", "_")
 
 
