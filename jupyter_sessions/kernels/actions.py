@@ -86,9 +86,13 @@ class Actions:
             cwd=cwd or "",
         )
         kernel.env = dict(env)
+        told = self._registry.get(known)
         self._registry.add(kernel)
-        self._registry.update(known, {**model, "execution_state": model.get("execution_state") or "starting"})
-        kernel.seen = False
+        if told is not None and not told.dead:
+            # The host's own stream was quicker than its answer, and is newer.
+            model = told.model()
+        self._registry.update(known, model)
+        kernel.seen = told is not None and not told.dead
         if self._registry.host(host.session_uuid) is None:
             self._registry.mark_dead(known, self._registry.ended(offer.name) or f"the session {host.session.id} ended")
         return known
@@ -123,7 +127,8 @@ class Actions:
             await self._hosts.restart(kernel)
             return
         model = await self._hosts.start(host, kernel.host_kernel, kernel.kernel_id, kernel.cwd or None, kernel.env)
-        self._registry.revive(kernel.kernel_id, model)
+        if kernel.dead:
+            self._registry.revive(kernel.kernel_id, model)
 
     def _host(self, kernel: RemoteKernel) -> KernelHost:
         host = self._registry.host(kernel.session_uuid)

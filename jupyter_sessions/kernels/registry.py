@@ -127,7 +127,7 @@ class Registry:
                 kernel.seen = True
 
     def take(self, uuid: str, model: Mapping[str, Any]) -> None:
-        """Take one kernel's model of a host: update it, or adopt one that another server started there."""
+        """Take one kernel's model of a host: update it, or adopt one that another server started (again) there."""
         kernel_id = str(model.get("id", ""))
         host = self.host(uuid)
         if not kernel_id or (kernel_id not in self._kernels and (host is None or model.get("execution_state") == DEAD)):
@@ -144,6 +144,9 @@ class Registry:
                 seen=True,
             )
             self.add(kernel)
+        known = self._kernels[kernel_id]
+        if known.dead and host is not None and model.get("execution_state") not in (None, DEAD):
+            self.revive(kernel_id, model)
         self.update(kernel_id, model)
 
     def offers(self) -> Mapping[str, Offer]:

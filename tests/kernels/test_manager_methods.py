@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import inspect
 import signal
 from typing import Any
@@ -16,6 +18,8 @@ from jupyter_sessions.kernels.manager import SessionKernelManager
 from jupyter_sessions.kernels.mount import mixed
 from jupyter_sessions.kernels.refused import Refused
 from jupyter_sessions.kernels.registry import Registry, RemoteKernel
+from jupyter_sessions.model.states import State
+from tests.kernels.peer import until
 from tests.kernels.room import a_host
 
 KERNEL = "11111111-2222-3333-4444-555555555555"
@@ -53,7 +57,11 @@ class NoHosts:
 
     async def start(self, *args: Any) -> dict[str, Any]:
         self.asked.append("start")
-        return {"id": args[2]}
+        self.meanwhile()
+        return {"id": args[2], "execution_state": "starting"}
+
+    def meanwhile(self) -> None:
+        """What happens while a start is under way: nothing, unless a test says otherwise."""
 
     async def interrupt(self, kernel: RemoteKernel) -> None:
         self.asked.append("interrupt")
@@ -163,3 +171,36 @@ async def test_an_unbound_mixin_does_nothing() -> None:
     unbind = manager.bind_sessions(registry, manager._actions)
     unbind()
     assert KERNEL not in manager
+
+
+async def test_what_the_host_streams_during_a_start_is_not_lost() -> None:
+    manager, registry, hosts = bound(AsyncMappingKernelManager)
+    streamed = {"id": "k2", "name": "python3", "execution_state": "idle", "connections": 0}
+    hosts.meanwhile = lambda: registry.take("uuid-etl", streamed)  # type: ignore[method-assign]  # a lever
+    await manager.start_kernel(kernel_name="etl.python3", kernel_id="k2", env={"JPY_SESSION_NAME": "a", "X": "y"})
+    kernel = registry.get("k2")
+    assert kernel is not None and kernel.execution_state == "idle" and kernel.env == {"JPY_SESSION_NAME": "a"}
+
+
+async def test_a_session_that_ends_during_a_start_leaves_a_dead_kernel() -> None:
+    manager, registry, hosts = bound(AsyncMappingKernelManager)
+    ended = dataclasses.replace(a_host(), state=State.FAILED, state_message="out of memory")
+    hosts.meanwhile = lambda: registry.set_host(ended)  # type: ignore[method-assign]  # a lever
+    await manager.start_kernel(kernel_name="etl.python3", kernel_id="k2")
+    assert (await ensure_async(manager.kernel_model("k2")))["reason"] == "the session etl is FAILED: out of memory"
+
+
+async def test_a_browser_that_leaves_during_a_start_leaves_no_unknown_kernel() -> None:
+    manager, registry, hosts = bound(AsyncMappingKernelManager)
+    gate = asyncio.Event()
+
+    async def slow(*args: Any) -> dict[str, Any]:
+        await gate.wait()
+        return {"id": "k2"}
+
+    hosts.start = slow  # type: ignore[method-assign]  # a lever
+    start = asyncio.ensure_future(manager.start_kernel(kernel_name="etl.python3", kernel_id="k2"))
+    await asyncio.sleep(0)
+    start.cancel()
+    gate.set()
+    await until(lambda: registry.get("k2"))

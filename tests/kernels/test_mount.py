@@ -17,6 +17,7 @@ from jupyter_server.gateway.managers import (
     GatewayMappingKernelManager,
     GatewaySessionManager,
 )
+from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 from jupyter_server.services.sessions.sessionmanager import SessionManager
@@ -174,6 +175,24 @@ async def test_before_a_connection_class_set_at_load(jp_configurable_serverapp: 
 async def test_the_servers_stop_closes_connections_of_both_kinds(jp_configurable_serverapp: Any) -> None:
     with an_app(jp_configurable_serverapp) as app:
         await app.kernel_websocket_connection_class.close_all()
+
+
+class HubApp(ServerApp):
+    """As a hub's single-user server: a ServerApp with a configuration section of its own."""
+
+
+async def test_before_a_class_configured_in_a_subclasss_section() -> None:
+    app = HubApp(config=Config({"HubApp": {"session_manager_class": f"{__name__}.UsersSessions"}}))
+    try:
+        mount.link(app)
+        app.update_config(Config({"Another": {"x": 1}}))
+        assert issubclass(app.session_manager_class, NotebookSessions)
+        assert issubclass(app.session_manager_class, UsersSessions)
+        app.update_config(Config({"HubApp": {"session_manager_class": SessionManager}}))
+        assert issubclass(app.session_manager_class, NotebookSessions)
+        assert not issubclass(app.session_manager_class, UsersSessions)
+    finally:
+        GatewayClient.clear_instance()
 
 
 @pytest.fixture

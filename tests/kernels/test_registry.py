@@ -97,6 +97,22 @@ def test_a_hosts_list_adopts_updates_and_ends() -> None:
     assert started is not None and started.dead
 
 
+def test_a_dead_kernel_that_another_server_started_again_lives() -> None:
+    registry = Registry()
+    registry.set_host(a_host())
+    registry.add(a_kernel())
+    registry.mark_dead("k1", "killed")
+    told = noted(registry)
+    registry.take("uuid-etl", {"id": "k1", "name": "python3", "execution_state": "dead"})
+    registry.take("uuid-etl", {"id": "k1", "name": "python3", "execution_state": "idle"})
+    kernel = registry.get("k1")
+    assert kernel is not None and (kernel.execution_state, kernel.reason) == ("idle", "")
+    assert told == [("k1", "added"), ("k1", "changed")]
+    registry.set_host(dataclasses.replace(a_host(), state=State.FAILED))
+    registry.take("uuid-etl", {"id": "k1", "name": "python3", "execution_state": "idle"})
+    assert kernel.dead
+
+
 def test_a_kernel_of_an_unknown_session_is_not_adopted() -> None:
     registry = Registry()
     registry.sync("uuid-etl", [{"id": "new", "name": "python3"}])
