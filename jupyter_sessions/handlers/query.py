@@ -17,8 +17,8 @@ STANDARD = frozenset(
 JUPYTER = frozenset({"token", "_xsrf", "no_track_activity"})
 """Parameters that Jupyter's own clients send with any request."""
 
-_STAMP = re.compile(r"\d{1,20}")
-_INT = re.compile(r"[+-]?\d{1,20}")
+_STAMP = re.compile(r"[0-9]{1,20}")
+_INT = re.compile(r"[+-]?[0-9]{1,20}")
 _INT_ENUMS = "json;enum-encoding=int"
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.websocket import WebSocketMixin
 from tornado.iostream import StreamClosedError
+from tornado.web import stream_request_body
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from jupyter_sessions.handlers.base import ApiRules, Setup, allow_list, encode
@@ -25,7 +26,7 @@ from jupyter_sessions.model.names import LocationName
 
 KEEPALIVE = 15.0
 """How often a silent stream of server-sent events says that it lives, in seconds."""
-_SEQUENCE = re.compile(r"\d{1,18}")
+_SEQUENCE = re.compile(r"[0-9]{1,18}")
 _VERSIONS = ("7", "8", "13")
 
 
@@ -79,7 +80,8 @@ def dump_change(change: Change | Reset, located: bool) -> dict[str, Any]:
     }
 
 
-class WatchHandler(ApiRules, WebSocketMixin, WebSocketHandler):
+@stream_request_body
+class WatchHandler(WebSocketMixin, WebSocketHandler, ApiRules):
     """``sessions:watch``: a websocket, or ``text/event-stream`` for a client that accepts it."""
 
     def initialize(self, setup: Setup) -> None:
@@ -89,16 +91,15 @@ class WatchHandler(ApiRules, WebSocketMixin, WebSocketHandler):
 
     async def prepare(self) -> None:  # type: ignore[override]  # as ApiRules
         """Authenticate and ask the authorizer before anything is upgraded."""
-        await super().prepare()
+        await ApiRules.prepare(self)
         if self.request.method == "OPTIONS":
             return
         if self.request.method not in ("GET", "HEAD"):
             raise self.unknown_method(["GET"])
         await self.authorize("read")
 
-    def check_origin(self, origin: str | None = None) -> bool:
-        """Check the origin as Jupyter's websockets do."""
-        return bool(WebSocketMixin.check_origin(self, origin))
+    def data_received(self, chunk: bytes) -> None:
+        """Keep nothing: a stream takes no body."""
 
     async def get(self, **path: str) -> None:
         """Open the stream; every fault of the request is answered before it is opened."""
