@@ -9,6 +9,7 @@ from jupyter_sessions.model.filter import And, Compare, Expr, Not, Or, Pattern, 
 from jupyter_sessions.model.resources import Message, Operation, Session, SessionTemplate
 
 _LARGEST = (1 << 63) - 1
+_NUMBERS = frozenset({"create_time", "update_time", "done", "state", "type"})
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,9 @@ def _label(table: Table, test: str, *values: str | int) -> Condition:
 def _present(expr: Present, table: Table) -> Condition | None:
     if expr.field == "labels":
         return _label(table, " AND l.key = ?", expr.key) if expr.key else _label(table, "")
-    return Condition(f"{table.columns[expr.field]} NOT IN ('', 0)")
+    column = table.columns[expr.field]
+    # Told apart by hand: a TEXT column would take the number 0 for the string "0".
+    return Condition(f"{column} != 0" if column in _NUMBERS else f"{column} != ''")
 
 
 def _comparison(expr: Compare, table: Table) -> Condition | None:

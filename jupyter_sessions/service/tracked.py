@@ -44,7 +44,7 @@ class Tracked:
     @property
     def idle(self) -> bool:
         """Whether nobody waits for its next step."""
-        return self.row.state is State.ACTIVE and not self.row.limits_pending
+        return self.row.state is State.ACTIVE and not self.row.limits_pending and self.stop_since is None
 
     @property
     def untouchable(self) -> bool:

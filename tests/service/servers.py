@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from jupyter_sessions.model.api import Caller
 from jupyter_sessions.model.names import LOCAL, SessionName
@@ -17,7 +17,6 @@ from jupyter_sessions.service.embedded import EmbeddedSessions
 from jupyter_sessions.service.machine import Machine
 from tests.service.fake_engine import FakeEngine, World
 
-T = TypeVar("T")
 ALICE = Caller("alice")
 BOB = Caller("bob")
 HERE = Machine("machine-a", "boot-1", "workstation")
@@ -38,15 +37,15 @@ async def serving(
         await service.stop()
 
 
-async def until(probe: Callable[[], Awaitable[T | None]] | Callable[[], T | None], seconds: float = DEADLINE_S) -> T:
-    """Ask ``probe`` until its answer is true, and give it; fails after ``seconds``."""
+async def until(probe: Callable[[], Any], seconds: float = DEADLINE_S) -> Any:
+    """Ask ``probe`` (awaiting its answer if need be) until the answer is true, and give it; fails after ``seconds``."""
     end = time.monotonic() + seconds
     while True:
-        found: Any = probe()
+        found = probe()
         if asyncio.iscoroutine(found):
             found = await found
         if found:
-            return found  # type: ignore[no-any-return]  # the probe's own type, awaited or not
+            return found
         assert time.monotonic() < end, f"not within {seconds} s"
         await asyncio.sleep(0.01)
 
@@ -63,7 +62,8 @@ async def finished(service: EmbeddedSessions, operation: Operation) -> Operation
         found = await service.get_operation(ALICE, operation.parsed_name)
         return found if found.done else None
 
-    return await until(probe)
+    done: Operation = await until(probe)
+    return done
 
 
 async def in_state(service: EmbeddedSessions, session_id: str, state: State, seconds: float = DEADLINE_S) -> Session:
@@ -73,7 +73,8 @@ async def in_state(service: EmbeddedSessions, session_id: str, state: State, sec
         found = await service.get_session(ALICE, named(session_id))
         return found if found.state is state else None
 
-    return await until(probe, seconds)
+    session: Session = await until(probe, seconds)
+    return session
 
 
 async def active(service: EmbeddedSessions, session_id: str = "one-session", session: Session | None = None) -> Session:

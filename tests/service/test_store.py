@@ -1,0 +1,204 @@
+"""The store's file: private, migrated, never overwritten, and what is said where it cannot be used."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from jupyter_sessions.model.api import ListRequest, Reset
+from jupyter_sessions.model.errors import SessionsError, Unavailable
+from jupyter_sessions.model.names import LOCAL
+from jupyter_sessions.model.resources import Session
+from jupyter_sessions.model.states import State
+from jupyter_sessions.service import changes, schema
+from jupyter_sessions.service.clocks import SECOND
+from jupyter_sessions.service.store import FILE, SessionStore
+from tests.service.fake_engine import World
+from tests.service.servers import ALICE, active, finished, in_state, named, serving, until
+
+
+async def test_the_file_is_private_and_safe(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    store = SessionStore(data)
+    await store.open()
+    assert data.stat().st_mode & 0o777 == 0o700 and (data / FILE).stat().st_mode & 0o777 == 0o600
+    pragmas = await store.read(
+        lambda c: [
+            c.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous", "user_version")
+        ]
+    )
+    assert pragmas == ["delete", 2, len(schema.MIGRATIONS)]
+    uuid, key = store.uuid, store.hmac_key
+    assert len(uuid) == 36 and len(key) == 32
+    await store.close()
+    again = SessionStore(data)
+    await again.open()
+    assert (again.uuid, again.hmac_key) == (uuid, key)
+    await again.close()
+    with pytest.raises(Unavailable):
+        await again.read(changes.last)
+
+
+async def test_a_transaction_is_whole_or_nothing(tmp_path: Path) -> None:
+    store = SessionStore(tmp_path)
+    await store.open()
+
+    def half(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO meta VALUES ('half', 'x')")
+        raise ValueError("stop here")
+
+    with pytest.raises(ValueError, match="stop here"):
+        await store.write(half)
+    assert await store.read(lambda c: c.execute("SELECT count(*) FROM meta WHERE key = 'half'").fetchone()[0]) == 0
+    await store.close()
+
+
+def _garbage(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\0" + os.urandom(5000))
+
+
+def _truncated(path: Path) -> None:
+    schema.prepare(path)
+    path.write_bytes(path.read_bytes()[: 2 * 4096 + 100])
+
+
+def _scribbled(path: Path) -> None:
+    schema.prepare(path)
+    data = bytearray(path.read_bytes())
+    data[4096 : 4096 + 512] = os.urandom(512)
+    path.write_bytes(bytes(data))
+
+
+def _newer(path: Path) -> None:
+    schema.prepare(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(f"PRAGMA user_version={len(schema.MIGRATIONS) + 1}")
+
+
+def _foreign(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE other (x)")
+
+
+def _folder(path: Path) -> None:
+    path.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (_garbage, "damaged"),
+        (_truncated, "damaged"),
+        (_scribbled, "damaged"),
+        (_newer, "newer jupyter_sessions"),
+        (_foreign, "another program"),
+        (_folder, "accessible"),
+    ],
+)
+async def test_a_file_that_cannot_be_used_is_said_and_left(
+    tmp_path: Path, spoil: Callable[[Path], None], words: str
+) -> None:
+    path, world = tmp_path / FILE, World()
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else b""
+    (tmp_path / "sessions" / "somebody").mkdir(parents=True)
+    async with serving(tmp_path, world) as service:
+        for call in (
+            service.list_sessions(ALICE, LOCAL, ListRequest()),
+            service.create_session(ALICE, LOCAL, Session()),
+            service.get_session(ALICE, named("some-one")),
+            service.list_operations(ALICE, LOCAL, ListRequest()),
+            service.list_templates(ALICE, LOCAL, ListRequest()),
+        ):
+            with pytest.raises(Unavailable) as refused:
+                await call
+            assert str(path) in str(refused.value) and words in str(refused.value)
+        assert not service.kernel_hosts()
+        assert words in (await service.get_location(LOCAL)).metadata["fault"]
+    assert (path.read_bytes() if path.is_file() else b"") == before
+    assert (tmp_path / "sessions" / "somebody").is_dir()
+
+
+async def test_before_start_and_after_stop_every_call_says_so(tmp_path: Path) -> None:
+    async with serving(tmp_path) as service:
+        pass
+    with pytest.raises(Unavailable, match="stopped"):
+        await service.list_sessions(ALICE, LOCAL, ListRequest())
+
+
+async def test_what_was_told_survives_and_what_is_old_resets(tmp_path: Path) -> None:
+    world = World()
+    async with serving(tmp_path, world) as service:
+        await active(service, "logged")
+        store = SessionStore(tmp_path)
+        await store.open()
+        assert [c.sequence for c in await store.read(lambda c: changes.read(c, 0))] == [1, 2]
+        await store.write(lambda c: changes.prune(c, time.time_ns() + 8 * 86_400 * SECOND))
+        assert await store.read(changes.pruned_to) == 2
+        assert await store.read(changes.last) == 2
+        await store.close()
+        assert await anext(service.watch(ALICE, LOCAL, {LOCAL: 1})) == Reset(LOCAL, 2)
+        stream = service.watch(ALICE, LOCAL, {LOCAL: 2})
+        await service.terminate_session(ALICE, named("logged"))
+        change = await anext(stream)
+        assert not isinstance(change, Reset) and (change.sequence, change.new_state) == (3, State.TERMINATING)
+
+
+async def test_the_log_keeps_its_newest_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "KEPT_ROWS", 3)
+    store = SessionStore(tmp_path)
+    await store.open()
+
+    def fill(connection: sqlite3.Connection) -> None:
+        for number in range(5):
+            changes.append(connection, LOCAL, "s", "u", (State.CREATING, State.CREATING), str(number), time.time_ns())
+        changes.prune(connection, time.time_ns())
+
+    await store.write(fill)
+    assert [c.sequence for c in await store.read(lambda c: changes.read(c, 0))] == [3, 4, 5]
+    await store.close()
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one MiB; skipped where this account may not mount one."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)], capture_output=True)
+    if made.returncode:
+        pytest.skip("mounting a tmpfs needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+async def test_a_full_disk_fails_no_session(tiny: Path) -> None:
+    world = World()
+    async with serving(tiny / "data", world) as service:
+        await active(service, "filled")
+        ballast = tiny / "ballast"
+        with pytest.raises(OSError, match="No space"), ballast.open("wb", buffering=0) as out:
+            while True:
+                out.write(b"x" * 4096)
+        with pytest.raises(SessionsError) as refused:
+            for number in range(100):
+                await service.create_session(ALICE, LOCAL, Session(), f"more-{number}")
+        assert isinstance(refused.value, Unavailable) and "free disk space" in str(refused.value)
+        assert (await service.get_session(ALICE, named("filled"))).state is State.ACTIVE
+        assert len(service.kernel_hosts()) >= 1
+        world.beat(next(iter(world.hosts)), warning="ends in 10 min: idle")
+        ballast.unlink()
+        await in_state(service, "filled", State.ACTIVE)
+        page = await service.list_sessions(ALICE, LOCAL, ListRequest(filter="state = FAILED"))
+        assert not page.items
+        operation = await service.create_session(ALICE, LOCAL, Session(), "room-again")
+        await finished(service, operation)
+        await until(lambda: len(world.living) >= 2)
