@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic.fields import FieldInfo
 
-from jupyter_sessions.model.resources import Message, Wire
+from jupyter_sessions.model.resources import Message, Wire, camel
 
 _PLAIN = {str: "string", int: "int32", bool: "bool"}
 
@@ -70,7 +70,7 @@ def _shape(name: str, info: FieldInfo) -> Shape:
     kind, type_ = _kind(annotation, metadata)
     extra = info.json_schema_extra
     output = isinstance(extra, dict) and bool(extra.get("readOnly"))
-    return Shape(name, info.alias or name, kind, many, type_, output)
+    return Shape(name, camel(name), kind, many, type_, output)
 
 
 @functools.cache
