@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import faulthandler
 import gc
 import logging
 import os
@@ -17,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -36,7 +38,11 @@ from jupyter_sessions.model.hostfile import (
     write,
 )
 
+if TYPE_CHECKING:
+    from jupyter_sessions.host.kernels import HostKernels
+
 SOCKET = "host.sock"
+CLOSE_SECONDS = 5.0
 OK, FAILED, USAGE, LOCKED = 0, 1, 2, 3
 Step = Callable[[str], None]
 
@@ -155,13 +161,18 @@ async def _serve(directory: Path, intent: Intent, log: HostLog, on_step: Step, c
         return FAILED if why.cause == "fault" else OK
     finally:
         server.stop()
-        try:
-            await kernels.close()
-        except Exception:
-            # The end is written and everything ended: what cannot be put away does not change that.
-            logger.exception("the kernels' sockets could not be closed")
         _clear(directory, path)
+        await _put_away(kernels)
         log.close()
+
+
+async def _put_away(kernels: HostKernels) -> None:
+    """Close what the kernels held. The end is written by now: a failure does not change it, nor may it take long."""
+    faulthandler.dump_traceback_later(CLOSE_SECONDS, exit=True, file=sys.stderr)
+    try:
+        await kernels.close()
+    except Exception:
+        logger.exception("the kernels' sockets could not be closed")
 
 
 async def _keep(keeper: Keeper) -> Why:

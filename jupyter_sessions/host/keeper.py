@@ -148,11 +148,13 @@ class Keeper:
         end = End(self._intent.incarnation, why.cause, why.message, started, started)
         await loop.run_in_executor(self._worker, self._try_write, end)
         at_once = why.cause == "memory"
-        if not at_once:
-            try:
-                await asyncio.wait_for(self._kernels.shutdown_all(now=False), SHUTDOWN_SECONDS)
-            except Exception:
-                logger.exception("the kernels did not shut down as asked; they are ended by signals")
+        if at_once:
+            # What eats memory is not asked: it would go on eating.
+            await loop.run_in_executor(self._worker, self._family.signal, signal.SIGKILL)
+        try:
+            await asyncio.wait_for(self._kernels.shutdown_all(now=at_once), SHUTDOWN_SECONDS)
+        except Exception:
+            logger.exception("the kernels did not shut down as asked; they are ended by signals")
         term = 0.0 if at_once else TERM_SECONDS
         left = await loop.run_in_executor(self._worker, self._family.end, term, KILL_SECONDS)
         if left:

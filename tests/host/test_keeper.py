@@ -240,7 +240,7 @@ async def test_an_end_by_memory_is_written_before_anything_is_killed(tmp_path: P
         assert why.cause == "memory"
         assert "300 MiB" in why.message
         await host.keeper.end(why)
-        assert host.kernels.shut_down == []
+        assert host.kernels.shut_down == [True]
         assert not lives(hungry)
         written = read(tmp_path, End)
         assert written is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.engines.base import Alive, Job, Observation
 from jupyter_sessions.engines.process import machine
-from jupyter_sessions.engines.process.ending import Ender, end_strangers
+from jupyter_sessions.engines.process.ending import ASK_SECONDS, Ender, end_strangers
 from jupyter_sessions.engines.process.kernelspecs import CannotHonour, KernelChoice, Specs, check_cwd
 from jupyter_sessions.engines.process.logs import read_log
 from jupyter_sessions.engines.process.observe import Observer, lock_is_held
@@ -48,6 +49,8 @@ POKE_SECONDS = 2.0
 ADOPT_GRACE_SECONDS = 10.0
 _STALE_FILES = (*(FILES[kind] for kind in (HostProcess, Ready, Heartbeat)), "end.json", TOKEN, MARKED)
 _NS = 1e9
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -240,7 +243,12 @@ class ProcessEngine:
         intent = _intent(job.directory)
         news = intent is not None and intent.wanted != "stop"
         if intent is not None and news:
-            write(job.directory, replace(intent, wanted="stop", reason=reason))
+            try:
+                write(job.directory, replace(intent, wanted="stop", reason=reason))
+            except OSError as error:
+                # A full disk must not keep a session alive: what cannot be asked in writing is asked by a signal.
+                logger.warning("the end of session %s could not be written (%s); it is signalled", job.uuid, error)
+                news, elapsed = False, max(elapsed, ASK_SECONDS)
         lives = lock_is_held(job.lock_dir / HOST_LOCK) or bool(self._spawner.running(job.uuid))
         self._ender.step(job, elapsed, lives)
         return lives, news
