@@ -122,6 +122,7 @@ export class SessionsRest {
     const init: RequestInit = { method };
     if (body !== undefined) {
       init.body = JSON.stringify(body);
+      init.headers = { 'Content-Type': 'application/json' };
     }
     const url = serviceUrl(this.settings, path);
     const response = await ServerConnection.makeRequest(url, init, this.settings);

@@ -54,6 +54,12 @@ export function totalPhrase(session: ISession): string {
   return Number.isFinite(total) ? `${(total / 3_600_000).toFixed(2)} DCU·h` : '';
 }
 
+/** What an ACTIVE session uses now in DCU, as `0.31 DCU`; empty where unknown. */
+export function nowPhrase(session: ISession): string {
+  const now = Number(session.runtimeInfo?.currentUsage?.milliDcu ?? NaN);
+  return session.state === 'ACTIVE' && Number.isFinite(now) ? `${(now / 1000).toFixed(2)} DCU` : '';
+}
+
 /** The first line of a message. */
 export function firstLine(message: string | undefined): string {
   return (message ?? '').split('\n', 1)[0];

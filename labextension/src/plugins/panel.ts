@@ -1,8 +1,14 @@
-import { ILayoutRestorer, JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import {
+  ILabShell,
+  ILayoutRestorer,
+  JupyterFrontEnd,
+  JupyterFrontEndPlugin
+} from '@jupyterlab/application';
 import { ICommandPalette, MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
 
 import { CommandIDs } from '../model/commands';
 import { IKernelLinks, IRuntimeSessions } from '../state/tokens';
+import { IViewContext } from '../views/context';
 import { makeDetail } from '../views/detailwidget';
 import { SessionsPanel } from '../views/panel';
 import { chosen } from './commands';
@@ -16,11 +22,12 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
   description: 'Adds the panel of sessions and their detail.',
   autoStart: true,
   requires: [IRuntimeSessions, IKernelLinks],
-  optional: [ILayoutRestorer, ICommandPalette],
+  optional: [ILabShell, ILayoutRestorer, ICommandPalette],
   activate: (
     app: JupyterFrontEnd,
     store: IRuntimeSessions,
     links: IKernelLinks,
+    labShell: ILabShell | null,
     restorer: ILayoutRestorer | null,
     palette: ICommandPalette | null
   ) => {
@@ -28,7 +35,8 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
     const panel = new SessionsPanel({ store, links, commands });
     shell.add(panel, 'left', { rank: RANK, type: 'Sessions' });
     restorer?.add(panel, panel.id);
-    addDetails(app, store, links, restorer);
+    // Notebook's main area holds its one document.
+    addDetails(app, { store, links, commands }, labShell ? 'main' : 'right', restorer);
     commands.addCommand(CommandIDs.showPanel, {
       label: 'Show Sessions',
       execute: () => shell.activateById(panel.id)
@@ -40,8 +48,8 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
 
 function addDetails(
   app: JupyterFrontEnd,
-  store: IRuntimeSessions,
-  links: IKernelLinks,
+  context: Omit<IViewContext, 'clock'>,
+  area: string,
   restorer: ILayoutRestorer | null
 ): void {
   const { commands, shell } = app;
@@ -49,12 +57,12 @@ function addDetails(
   const names = new Map<MainAreaWidget, string>();
   const show = (name: string) => {
     const open = tracker.find(widget => names.get(widget) === name);
-    const widget = open ?? makeDetail({ store, links, commands }, name);
+    const widget = open ?? makeDetail(context, name);
     if (!open) {
       names.set(widget, name);
       widget.disposed.connect(() => names.delete(widget));
       void tracker.add(widget);
-      shell.add(widget, 'main', { type: 'Sessions' });
+      shell.add(widget, area, { type: 'Sessions' });
     }
     shell.activateById(widget.id);
   };
@@ -62,7 +70,9 @@ function addDetails(
     label: 'Show Session Detail',
     execute: async args => {
       // A restored layout names a session before the first list is here.
-      const name = args.restored ? args.name : (await chosen(app, store, args, () => true))?.name;
+      const name = args.restored
+        ? args.name
+        : (await chosen(app, context.store, args, () => true))?.name;
       if (typeof name === 'string') {
         show(name);
       }

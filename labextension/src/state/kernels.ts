@@ -55,12 +55,18 @@ export class KernelLinks implements IDisposable {
       }));
   }
 
-  /** The paths of the notebooks and consoles whose kernel lives, or lived until now, in a session. */
+  /** The notebooks (paths) and consoles (names) whose kernel lives, or lived until now, in a session. */
   documents(session: string): string[] {
-    const paths = [...this._documents.values()]
+    const labels = [...this._documents.values()]
       .filter(document => this._sessions.get(document.kernel) === session)
-      .map(document => document.path);
-    return [...new Set(paths)].sort();
+      .map(document => document.label);
+    return [...new Set(labels)].sort();
+  }
+
+  /** The notebooks and consoles open on one kernel. */
+  documentsOf(kernel: string): string[] {
+    const documents = [...this._documents.values()].filter(document => document.id === kernel);
+    return documents.map(document => document.label).sort();
   }
 
   /** Forget the notebooks of a session, once its end has been told. */
@@ -103,7 +109,9 @@ export class KernelLinks implements IDisposable {
     for (const model of this._notebooks.running()) {
       live.add(model.id);
       if (model.kernel) {
-        this._documents.set(model.id, { path: model.path, kernel: model.kernel.name });
+        // A console's path is made up; its name is what its tab says.
+        const label = model.type === 'notebook' ? model.path : model.name || model.path;
+        this._documents.set(model.id, { label, kernel: model.kernel.name, id: model.kernel.id });
       }
     }
     for (const [id, document] of this._documents) {
@@ -126,7 +134,7 @@ export class KernelLinks implements IDisposable {
   }
 
   private readonly _sessions = new Map<string, string>();
-  private readonly _documents = new Map<string, { path: string; kernel: string }>();
+  private readonly _documents = new Map<string, { label: string; kernel: string; id: string }>();
   private _isDisposed = false;
   private _changed = new Signal<this, void>(this);
 }

@@ -2,6 +2,7 @@ import React from 'react';
 
 import { Faults, IDraft } from '../model/form';
 import { ILocation, ITemplate, parentOf, shortName } from '../model/session';
+import { formatDuration, parseDuration } from '../model/time';
 import { FaultList, Rows } from './rows';
 
 /** The properties the embedded location understands. */
@@ -51,13 +52,13 @@ export function CreateForm(props: IFormProps): JSX.Element {
           {...props}
           field="idleTtl"
           label="Ends when idle for"
-          hint="8 h; empty: the default"
+          hint={limitHint(props, 'idleTtl', '8 h')}
         />
         <TextField
           {...props}
           field="ttl"
           label="Ends at the latest after"
-          hint="3 d; empty: the default"
+          hint={limitHint(props, 'ttl', '3 d')}
         />
       </fieldset>
       <Rows
@@ -71,6 +72,15 @@ export function CreateForm(props: IFormProps): JSX.Element {
       />
     </div>
   );
+}
+
+/** An example, and what stands for an empty field where the location says so. */
+function limitHint(props: IFormProps, limit: 'ttl' | 'idleTtl', example: string): string {
+  const place = props.locations.find(location => location.name === props.draft.parent);
+  const limits = place?.metadata?.limits;
+  const text: unknown = typeof limits === 'object' && limits ? Reflect.get(limits, limit) : '';
+  const standard = formatDuration(parseDuration(typeof text === 'string' ? text : ''));
+  return `${example}; empty: ${standard || 'the default'}`;
 }
 
 function TextField(

@@ -2,7 +2,7 @@ import React, { useEffect, useState } from 'react';
 
 import { ISession, ISessionKernel, kernelLabel, shortName } from '../model/session';
 import { formatDuration, formatExact, parseDuration, parseTime } from '../model/time';
-import { totalPhrase, usagePhrase } from '../model/words';
+import { nowPhrase, totalPhrase, usagePhrase } from '../model/words';
 import { IViewContext } from './context';
 
 const PERIOD = 5000;
@@ -34,6 +34,7 @@ export function Configuration(props: { session: ISession }): JSX.Element {
 export function Runtime(props: { session: ISession }): JSX.Element | null {
   const info = props.session.runtimeInfo ?? {};
   const facts: [string, string][] = [
+    ['Uses now', nowPhrase(props.session)],
     ['Used in all', totalPhrase(props.session)],
     ['Log directory', typeof info.outputUri === 'string' ? info.outputUri : ''],
     ...Object.entries(info.endpoints ?? {})
@@ -99,12 +100,18 @@ export function Kernels(
   return (
     <section aria-label="Kernels">
       <h3>Kernels</h3>
-      {kernels.length ? <KernelTable kernels={kernels} now={now} /> : <p>No kernel runs yet.</p>}
+      {kernels.length ? (
+        <KernelTable kernels={kernels} links={props.links} now={now} />
+      ) : (
+        <p>No kernel runs yet.</p>
+      )}
     </section>
   );
 }
 
-function KernelTable(props: { kernels: ISessionKernel[]; now: number }): JSX.Element {
+function KernelTable(
+  props: Pick<IViewContext, 'links'> & { kernels: ISessionKernel[]; now: number }
+): JSX.Element {
   return (
     <table>
       <tbody>
@@ -117,6 +124,9 @@ function KernelTable(props: { kernels: ISessionKernel[]; now: number }): JSX.Ele
               <td title={kernel.id}>
                 {kernel.name}
                 {index === 0 ? ' (main)' : ''}
+              </td>
+              <td className="jp-RuntimeSessions-text">
+                {props.links.documentsOf(kernel.id).join(', ')}
               </td>
               <td>{kernel.execution_state}</td>
               <td title={formatExact(active)}>active {ago} ago</td>
