@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from jupyter_sessions.engines.base import Engine
 from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, NotFound, Unavailable
 from jupyter_sessions.model.names import LocationName
-from jupyter_sessions.model.resources import Session
+from jupyter_sessions.model.resources import Session, SessionTemplate
 from jupyter_sessions.model.states import State
+from jupyter_sessions.model.times import format_duration
 from jupyter_sessions.service import usage, words
 from jupyter_sessions.service.clocks import SECOND, Clock
 from jupyter_sessions.service.database import Work
@@ -39,13 +40,24 @@ class Limits:
     max_idle_ttl: float = 14 * DAY_S
     sessions: int = 0
 
+    def shown(self) -> dict[str, Any]:
+        """Give them as a location's metadata."""
+        given = {"ttl": self.ttl, "maxTtl": self.max_ttl, "idleTtl": self.idle_ttl, "maxIdleTtl": self.max_idle_ttl}
+        return {**{name: _length(value) for name, value in given.items()}, "sessions": self.sessions}
+
     def check(self, session: Session) -> list[FieldViolation]:
         """Name each limit of a session that is above this location's."""
         found = []
         for name, given, most in (("ttl", session.ttl, self.max_ttl), ("idleTtl", session.idle_ttl, self.max_idle_ttl)):
             if given > most * SECOND:
-                found.append(FieldViolation(f"{_EXECUTION}.{name}", f"must be at most {most:g}s in this location"))
+                found.append(
+                    FieldViolation(f"{_EXECUTION}.{name}", f"must be at most {_length(most)} in this location")
+                )
         return found
+
+
+def _length(seconds: float) -> str:
+    return format_duration(round(seconds * SECOND))
 
 
 @dataclass
@@ -80,6 +92,13 @@ class Core:
         await self.feed.catch_up()
         self.step(f"{what}: told")
         return result
+
+    async def faults(self, wanted: Session | SessionTemplate) -> list[FieldViolation]:
+        """Name what the engine cannot honour; raises Unavailable where it cannot look."""
+        try:
+            return list(await self.engine.check(wanted))
+        except OSError as error:
+            raise Unavailable(f"what is asked for cannot be checked now: {error}; try again") from error
 
     def here(self) -> Machine:
         """Give this machine, known once started."""

@@ -29,6 +29,7 @@ from jupyter_sessions.service.core import Core, Limits
 from jupyter_sessions.service.directories import Directories
 from jupyter_sessions.service.feed import ChangeFeed
 from jupyter_sessions.service.hosts import HostRegistry
+from jupyter_sessions.service.kernel_models import read_kernels
 from jupyter_sessions.service.machine import Machine, this_machine
 from jupyter_sessions.service.operation_calls import OperationCalls
 from jupyter_sessions.service.reconciler import Reconciler
@@ -136,18 +137,11 @@ class EmbeddedSessions:
 
     def _location(self) -> Location:
         core = self._core
-        limits = core.limits
         metadata = {
             "provider": "embedded",
             "engine": core.engine.name,
             "capabilities": {**core.engine.capabilities(), "update": True, "templates": True, "watch": True},
-            "limits": {
-                "ttl": f"{limits.ttl:g}s",
-                "maxTtl": f"{limits.max_ttl:g}s",
-                "idleTtl": f"{limits.idle_ttl:g}s",
-                "maxIdleTtl": f"{limits.max_idle_ttl:g}s",
-                "sessions": limits.sessions,
-            },
+            "limits": core.limits.shown(),
             "machine": core.machine.name if core.machine else "",
             "fault": core.fault,
         }
@@ -235,7 +229,7 @@ class EmbeddedSessions:
         """Give Jupyter's kernel models of one session, oldest first; none unless it is ACTIVE."""
         row = await self._sessions.row(name)
         host = self._core.hosts.get(row.uuid)
-        return [] if host is None else await kernels_of(host)
+        return [] if host is None else await read_kernels(host)
 
     def watch(
         self, caller: Caller, parent: LocationName, after: Mapping[LocationName, int]
@@ -255,21 +249,3 @@ class EmbeddedSessions:
     def watch_hosts(self, listener: Callable[[KernelHost], None]) -> Unsubscribe:
         """Call ``listener`` whenever a session becomes, stays with new data, or ceases to be ACTIVE."""
         return self._core.hosts.watch(listener)
-
-
-async def kernels_of(host: KernelHost) -> Sequence[Mapping[str, Any]]:
-    """Ask a session's host for its kernels; raises Unavailable where it does not answer."""
-    from jupyter_sessions.engines.hostlink import HostLink, HostUnreachable
-
-    if not host.address:
-        raise Unavailable(f"the host of {host.session} cannot be reached now; try again in a moment")
-    link = HostLink(host.address, host.token, host.uid)
-    try:
-        status, kernels = await link.request("GET", "/api/kernels", timeout=10.0)
-    except HostUnreachable as error:
-        raise Unavailable(f"the host of {host.session} does not answer: {error}") from error
-    finally:
-        link.close()
-    if status != 200 or not isinstance(kernels, list):
-        raise Unavailable(f"the host of {host.session} answered {status} instead of its kernels")
-    return kernels

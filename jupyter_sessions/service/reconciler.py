@@ -177,24 +177,28 @@ class Reconciler:
 
     async def _visit(self, tracked: Tracked) -> None:
         """Look at one session and do what is due; nothing that goes wrong here ends the reconciler."""
+        before = tracked.due
         try:
-            before = tracked.due
             await self.actions().look(tracked)
             self._refresh(tracked)
+            tracked.trouble = ""
+            if tracked.due == before:
+                tracked.rest(self._clock.steady())
         except (SessionsError, OSError) as error:
-            log.warning("session %s is left as it is for now: %s", tracked.row.id, error)
-            before = tracked.due = self._clock.steady() + SLOW_S
-            return
-        except Exception:
-            log.exception("session %s is left as it is after a fault", tracked.row.id)
-            before = tracked.due = self._clock.steady() + SLOW_S
-            return
+            self._put_off(tracked, str(error))
+        except Exception as error:
+            self._put_off(tracked, f"a fault of the service: {error!r}", exc_info=True)
         finally:
             tracked.visit = None
-            if tracked.idle is False:
+            if not tracked.idle:
                 self._woken.set()
-        if tracked.due == before:
-            tracked.rest(self._clock.steady())
+
+    def _put_off(self, tracked: Tracked, trouble: str, exc_info: bool = False) -> None:
+        """Look again in a second; what stays wrong is logged once."""
+        tracked.due = self._clock.steady() + SLOW_S
+        if trouble != tracked.trouble:
+            tracked.trouble = trouble
+            log.warning("session %s is left as it is for now: %s", tracked.row.id, trouble, exc_info=exc_info)
 
     def _refresh(self, tracked: Tracked) -> None:
         if tracked.row.state is not State.ACTIVE or not isinstance(tracked.seen, Alive):

@@ -144,6 +144,7 @@ def prepare(path: Path) -> None:
         with contextlib.suppress(FileExistsError):
             # Made here, not by sqlite, so that it (and the journals that take its mode) is never readable by others.
             os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        _keep_private(path)
         with contextlib.closing(connect(path)) as connection:
             _check_ours(connection, path)
             _migrate(connection, path)
@@ -154,6 +155,13 @@ def prepare(path: Path) -> None:
         raise StoreFault(f"{path}: {error}. Free disk space or make the file accessible, then try again.") from error
     except sqlite3.DatabaseError as error:
         raise StoreFault(_damaged(path, str(error))) from error
+
+
+def _keep_private(path: Path) -> None:
+    """Take from others what a careless copy may have given them; raises OSError."""
+    for place, mode in ((path.parent, 0o700), (path, 0o600)):
+        if place.stat().st_mode & 0o077 and (place.is_file() or mode == 0o700):
+            place.chmod(mode)
 
 
 def _damaged(path: Path, what: str) -> str:

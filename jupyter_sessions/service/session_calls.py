@@ -79,7 +79,7 @@ class SessionCalls:
         wanted = Session(**{key: getattr(session, key) for key in _SETTABLE}, creator=caller.name)
         limits = core.limits
         wanted = merge.fill_defaults(wanted, round(limits.ttl * SECOND), round(limits.idle_ttl * SECOND))
-        faults = [*limits.check(wanted), *await core.engine.check(wanted)]
+        faults = [*limits.check(wanted), *await core.faults(wanted)]
         if faults:
             raise InvalidArgument(faults)
         return wanted

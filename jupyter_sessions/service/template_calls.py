@@ -56,7 +56,7 @@ class TemplateCalls:
         faults = rules.check(template, parent)
         if not faults:
             limits = Session(environment_config=template.environment_config)
-            faults = [*core.limits.check(limits), *await core.engine.check(template)]
+            faults = [*core.limits.check(limits), *await core.faults(template)]
         if faults:
             raise InvalidArgument(faults)
 

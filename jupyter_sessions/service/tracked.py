@@ -26,7 +26,8 @@ class Tracked:
     """One unsettled session.
 
     ``since`` is when this server first saw it in its phase, ``stop_since`` when it first did a step of its end,
-    ``due`` when it looks again: all of the steady clock. ``refused`` counts starts that the machine refused.
+    ``due`` when it looks again: all of the steady clock. ``refused`` counts starts that the machine refused, ``trouble``
+    is what kept it from being looked at last time.
     """
 
     row: SessionRow
@@ -39,6 +40,7 @@ class Tracked:
     heartbeat: Heartbeat | None = None
     stop_since: float | None = None
     refused: int = 0
+    trouble: str = ""
     visit: asyncio.Task[None] | None = None
 
     @property

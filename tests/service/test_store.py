@@ -46,6 +46,15 @@ async def test_the_file_is_private_and_safe(tmp_path: Path) -> None:
         await again.read(changes.last)
 
 
+async def test_what_others_may_read_is_taken_from_them(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    schema.prepare(data / FILE)
+    data.chmod(0o755)
+    (data / FILE).chmod(0o644)
+    schema.prepare(data / FILE)
+    assert data.stat().st_mode & 0o777 == 0o700 and (data / FILE).stat().st_mode & 0o777 == 0o600
+
+
 async def test_a_transaction_is_whole_or_nothing(tmp_path: Path) -> None:
     store = SessionStore(tmp_path)
     await store.open()
