@@ -33,6 +33,8 @@ class KernelSocket:
             suppress_origin=True,
         )
 
+        server.closing.callback(self.socket.close)
+
     def close(self) -> None:
         """Close it as a closing tab does."""
         self.socket.close()

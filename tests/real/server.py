@@ -53,6 +53,8 @@ class RealServer:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
+        # Websockets and the like that a test leaves open.
+        self.closing = contextlib.ExitStack()
         self.http = requests.Session()
         self.http.trust_env = False
         self.http.headers["Authorization"] = f"token {TOKEN}"
@@ -198,7 +200,9 @@ def real_server(
             with contextlib.suppress(AssertionError):
                 server.start()
         server.end_all()
+        server.closing.close()
         server.stop()
+        server.http.close()
 
 
 def settings(home: Path, plugin: str, values: Mapping[str, Any]) -> None:
