@@ -100,6 +100,9 @@ class Spawner:
                 host.process.returncode = 0
         self._hosts.clear()
 
+    def __del__(self) -> None:
+        self.close()
+
 
 def complete_end(directory: Path, incarnation: int, status: int, now: float) -> None:
     """Complete or write the end file of a host that ended with ``status``. Raises OSError.
