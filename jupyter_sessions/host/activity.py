@@ -109,7 +109,8 @@ class Activity:
             return _NOTHING
         kind = parent.get("msg_type")
         before = self.execution_state
-        tracked = kind is not None and kind not in UNTRACKED
+        hidden = parent.get("session") == self._own
+        tracked = kind is not None and kind not in UNTRACKED and not hidden
         if tracked:
             self._executing = state == "busy" and kind in EXECUTIONS
             self.execution_state = state
@@ -119,7 +120,6 @@ class Activity:
         if active:
             self._touch(kind in EXECUTIONS)
         changed = self.execution_state != before
-        hidden = parent.get("session") == self._own
         return Seen(changed, active, state, str(parent.get("msg_id", "")), hidden)
 
     def _touch(self, execution: bool) -> None:

@@ -27,6 +27,19 @@ GONE = 86_400.0
 _NUDGE = 0.5
 _PATIENCE = 60.0
 _HELD = 64 << 20
+_SILENTLY = {"silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
+UNBOUND = """exec('''try:
+    thread = get_ipython().kernel.iopub_socket.io_thread
+    thread.io_loop.add_callback(setattr, thread.socket, "sndhwm", 0)
+except Exception:
+    pass
+''', {"get_ipython": get_ipython})"""
+"""What an ipykernel is told before anything else: drop no output.
+
+Its PUB keeps 1,000 messages for a subscriber and drops the rest, and a Unix socket's buffer adds a few hundred: on
+busy cores the host's own input thread is late by more than that, however fast it reads. The host bounds output, so
+the kernel need not. Silent, in a namespace of its own, it leaves no trace for a user's code.
+"""
 log = logging.getLogger(__name__)
 
 
@@ -229,20 +242,25 @@ class Kernel:
     async def _nudge(self) -> None:
         """Ask until iopub is heard: not before then is the subscription known to be live."""
         dealers = [self._own_dealer("control"), self._own_dealer("shell")]
-        session = self._process().session
         try:
+            if self._process().transport == "ipc":
+                self._ask(dealers[1], "execute_request", {**_SILENTLY, "code": UNBOUND})
             for _ in range(int(_PATIENCE / _NUDGE)):
                 for dealer in dealers:
-                    message = session.msg("kernel_info_request")
-                    message["header"]["session"] = self._own
-                    parts = session.serialize(message)
-                    dealer.send(parts[2:], parts[1])
+                    self._ask(dealer, "kernel_info_request", {})
                 await asyncio.sleep(_NUDGE)
         finally:
             for dealer in dealers:
                 dealer.close()
         log.warning("kernel %s says nothing on iopub; its clients' requests go out all the same", self.id)
         self._go_live()
+
+    def _ask(self, dealer: Dealer, kind: str, content: Mapping[str, Any]) -> None:
+        session = self._process().session
+        message = session.msg(kind, dict(content))
+        message["header"]["session"] = self._own
+        parts = session.serialize(message)
+        dealer.send(parts[2:], parts[1])
 
     def _own_dealer(self, channel: str) -> Dealer:
         return Dealer(self._context, self._process().url(channel), uuid.uuid4().bytes.hex().encode(), lambda _: None)

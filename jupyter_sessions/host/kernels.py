@@ -128,7 +128,6 @@ class HostKernels:
         self._expiry.cancel()
         self.feed.close()
         await self._drain.close()
-        self._managers_context.destroy(0)
         self._context.destroy(0)
 
     # What handlers ask

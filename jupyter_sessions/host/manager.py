@@ -15,7 +15,7 @@ from jupyter_client.ioloop.manager import AsyncIOLoopKernelManager
 from jupyter_client.ioloop.restarter import AsyncIOLoopKernelRestarter
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
-from traitlets import Float
+from traitlets import Float, observe
 
 from jupyter_sessions.model.hostfile import KernelSpecEntry
 
@@ -74,6 +74,7 @@ class Manager(AsyncIOLoopKernelManager):
         """The spec, from the intent."""
         return self._spec
 
+    @observe("kernel_name")
     def _kernel_name_changed(self, change: Any) -> None:
         """Keep the name: the base class would make ``python`` the host's own kernel."""
 

@@ -159,8 +159,7 @@ class Log:
         """Write a batch; where the disk refuses, the oldest segments go, and with none left the batch itself."""
         while True:
             try:
-                segment = self._segment(batch[0])
-                written = segment.write((entry.number, entry.parts) for entry in batch)
+                segment, written = self._written(batch)
             except OSError as error:
                 log.warning("the output spool cannot be written (%s); the oldest output is dropped", error)
                 with self.spool.lock:
@@ -175,15 +174,22 @@ class Log:
                     self._segments.append(segment)
             return written
 
-    def _segment(self, entry: Entry) -> Segment:
-        """Give the file that ``entry`` belongs into; until the write is published no reader's move may close it."""
+    def _written(self, batch: Sequence[Entry]) -> tuple[Segment, int]:
+        """Write a batch into the last file or a new one; until that is published no reader's move may close it."""
+        messages = ((entry.number, entry.parts) for entry in batch)
         with self.spool.lock:
             last = self._segments[-1] if self._segments else None
-            if last is not None and not last.full and last.next == entry.number:
+            if last is not None and not last.full and last.next == batch[0].number:
                 self._writing = last
-                return last
+        if self._writing is not None:
+            return self._writing, self._writing.write(messages)
         os.makedirs(self.spool.directory, mode=0o700, exist_ok=True)
-        return Segment(self.spool.directory, entry.number, entry.start)
+        made = Segment(self.spool.directory, batch[0].number, batch[0].start)
+        try:
+            return made, made.write(messages)
+        except OSError:
+            made.close()
+            raise
 
     def drop_segment(self) -> bool:
         """Give up the oldest segment, under the lock; False where there is none, or it is being written."""
