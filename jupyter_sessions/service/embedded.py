@@ -20,7 +20,7 @@ from jupyter_sessions.model.api import (
     Reset,
     Unsubscribe,
 )
-from jupyter_sessions.model.errors import NotFound, Unavailable
+from jupyter_sessions.model.errors import NotFound, SessionsError, Unavailable
 from jupyter_sessions.model.names import LOCAL, WILDCARD, LocationName, OperationName, SessionName, TemplateName
 from jupyter_sessions.model.resources import Operation, Session, SessionTemplate
 from jupyter_sessions.service.actions import Actions, OnStep, no_step
@@ -71,6 +71,7 @@ class EmbeddedSessions:
         self._labels = dict(labels or {})
         self._poll = poll
         self._given_machine = machine
+        self._tasks: set[asyncio.Task[None]] = set()
         store, directories, hosts = SessionStore(data_dir), Directories(data_dir), HostRegistry()
         clock = clock or Clock()
         reconciler = Reconciler(location, store, engine, directories, clock, hosts, (session_days, operation_days))
@@ -99,7 +100,7 @@ class EmbeddedSessions:
             core.directories.store_uuid = core.store.uuid
             await core.feed.start()
             await core.reconciler.start(machine)
-        except (StoreFault, Unavailable, OSError) as error:
+        except (StoreFault, SessionsError, OSError) as error:
             core.fault = f"the sessions' store cannot be used: {error}"
             log.error("%s", core.fault)
             return
@@ -108,13 +109,18 @@ class EmbeddedSessions:
 
     def _news(self) -> None:
         """Another connection committed; called on the loop."""
-        self._catching_up = asyncio.ensure_future(self._catch_up())
+        if not self._core.fault:
+            task = asyncio.create_task(self._catch_up())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _catch_up(self) -> None:
         try:
             await self._core.feed.catch_up()
         except Unavailable as error:
             log.warning("changes of other servers are told later: %s", error)
+        except Exception:
+            log.exception("changes of other servers are told later")
 
     async def stop(self) -> None:
         """Finish the steps under way and close the store; sessions go on."""
@@ -122,6 +128,9 @@ class EmbeddedSessions:
         core.fault = core.fault or "the sessions service has been stopped"
         core.feed.close()
         await core.reconciler.stop()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         self._actions.close()
         await core.store.close()
 

@@ -66,13 +66,22 @@ class ChangeFeed:
                 batch, newest = await self._database.read(partial(_since, self._told))
                 mine = [change for change in batch if change.location == self._parent]
                 if mine:
-                    await self._follow(mine)
+                    await self._bring_up(mine)
                     self._tell(mine)
                 self._told = batch[-1].sequence if len(batch) == changes.BATCH else newest
                 if mine:
                     self._wake()
                 if len(batch) < changes.BATCH:
                     return
+
+    async def _bring_up(self, batch: list[Change]) -> None:
+        try:
+            await self._follow(batch)
+        except Unavailable:
+            raise
+        except Exception:
+            # Memory that stays behind for one session must not keep the changes of all from being told.
+            log.exception("changes %d to %d were not followed", batch[0].sequence, batch[-1].sequence)
 
     def _tell(self, batch: list[Change]) -> None:
         for change in batch:

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from jupyter_sessions.model.errors import Internal
 from jupyter_sessions.model.names import LocationName
 from jupyter_sessions.model.resources import Session
 from jupyter_sessions.model.states import State
 from jupyter_sessions.service import stored
 from jupyter_sessions.service.machine import Machine
 
+log = logging.getLogger(__name__)
 _COLUMNS = (
     "uuid, resource, version, machine_id, boot_id, machine_name, pid_namespace, lock_dir, incarnation, deleting, "
     "limits_pending, failing"
@@ -99,9 +102,15 @@ def _one(connection: sqlite3.Connection, where: str, values: Sequence[str]) -> S
 
 
 def unsettled(connection: sqlite3.Connection, parent: LocationName) -> list[SessionRow]:
-    """Read every row of a location that is live or to be deleted."""
+    """Read every row of a location that is live or to be deleted; one that cannot be read is logged and left."""
     query = f"SELECT {_COLUMNS} FROM sessions WHERE parent = ? AND (state < ? OR deleting = 1)"  # noqa: S608 - as above
-    return [_row(values) for values in connection.execute(query, (str(parent), int(State.TERMINATED)))]
+    found: list[SessionRow] = []
+    for values in connection.execute(query, (str(parent), int(State.TERMINATED))):
+        try:
+            found.append(_row(values))
+        except Internal as error:
+            log.error("session %s is left as it is: %s", values[0], error)
+    return found
 
 
 def count_live(connection: sqlite3.Connection, parent: LocationName) -> int:

@@ -26,8 +26,8 @@ class Tracked:
     """One unsettled session.
 
     ``since`` is when this server first saw it in its phase, ``stop_since`` when it first did a step of its end,
-    ``due`` when it looks again: all of the steady clock. ``refused`` counts starts that the machine refused, ``trouble``
-    is what kept it from being looked at last time.
+    ``due`` when it looks again: all of the steady clock. ``refused`` counts starts that the machine refused,
+    ``trouble`` is what kept it from being looked at last time.
     """
 
     row: SessionRow

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_sessions.model.api import ListRequest, Reset
-from jupyter_sessions.model.errors import SessionsError, Unavailable
+from jupyter_sessions.model.errors import Internal, SessionsError, Unavailable
 from jupyter_sessions.model.names import LOCAL
 from jupyter_sessions.model.resources import Session
 from jupyter_sessions.model.states import State
@@ -211,3 +211,22 @@ async def test_a_full_disk_fails_no_session(tiny: Path) -> None:
         operation = await service.create_session(ALICE, LOCAL, Session(), "room-again")
         await finished(service, operation)
         await until(lambda: len(world.living) >= 2)
+
+
+async def test_a_row_that_cannot_be_read_is_said_and_keeps_no_other_from_being_told(tmp_path: Path) -> None:
+    world = World()
+    async with serving(tmp_path, world) as service:
+        await active(service, "readable")
+        await active(service, "unreadable")
+        store = SessionStore(tmp_path)
+        await store.open()
+        query = "UPDATE sessions SET resource = '{\"state\": 99}' WHERE id = 'unreadable'"
+        await store.write(lambda c: c.execute(query).rowcount)
+        await store.close()
+        with pytest.raises(Internal, match="stored Session cannot be read"):
+            await service.get_session(ALICE, named("unreadable"))
+        await finished(service, await service.terminate_session(ALICE, named("readable")))
+        assert (await service.get_session(ALICE, named("readable"))).state is State.TERMINATED
+    async with serving(tmp_path, world) as service:
+        assert (await service.get_session(ALICE, named("readable"))).state is State.TERMINATED
+        assert len(world.living) == 1  # nobody knows what the other was to be, so nobody ends it
