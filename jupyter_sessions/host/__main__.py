@@ -141,8 +141,7 @@ async def _serve(directory: Path, intent: Intent, log: HostLog, on_step: Step, c
     from jupyter_sessions.host.server import listen, make_application
 
     on_step("serve")
-    socket_dir = Path(intent.socket_dir)
-    check_private(socket_dir)
+    socket_dir = _socket_dir(intent)
     kernels = HostKernels(intent, log.kernel_fd, log.release)
     keeper = Keeper(directory, intent, kernels, log, clock)
     token = secrets.token_hex(32)
@@ -164,6 +163,15 @@ async def _serve(directory: Path, intent: Intent, log: HostLog, on_step: Step, c
         _clear(directory, path)
         await _put_away(kernels)
         log.close()
+
+
+def _socket_dir(intent: Intent) -> Path:
+    """Give the directory of this host's sockets, seen to be private; raises OSError."""
+    place = Path(intent.socket_dir)
+    # Whoever tidied up after an earlier host may have removed it since it was made.
+    place.mkdir(mode=0o700, exist_ok=True)
+    check_private(place)
+    return place
 
 
 async def _put_away(kernels: HostKernels) -> None:

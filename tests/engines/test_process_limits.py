@@ -21,7 +21,7 @@ import pytest
 from jupyter_sessions.engines.base import Alive, Gone, Job
 from jupyter_sessions.engines.hostlink import HostLink
 from jupyter_sessions.engines.process.engine import Bounds
-from jupyter_sessions.model.hostfile import Heartbeat, read
+from jupyter_sessions.model.hostfile import Heartbeat, Intent, read
 from tests.engines.bench import end, ready, started, until
 from tests.engines.process_bench import PYTHON_SPEC, ProcessBench, process_bench
 
@@ -73,6 +73,12 @@ def sleeper_in(job: Job) -> int:
     return 0
 
 
+def leftovers(*places: Path) -> set[str]:
+    """Give the names of what only a live host may have."""
+    names = {name for place in places if place.is_dir() for name in os.listdir(place)}
+    return names & {"token", "host.sock", "kernels", "1-1"}
+
+
 def lives(pid: int) -> bool:
     with contextlib.suppress(psutil.Error):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
@@ -104,8 +110,11 @@ async def test_what_cleared_its_environment_and_detached_is_ended_too(tmp_path: 
             assert isinstance(gone, Gone)
             assert gone.marked
         assert lives(pid)
+        intent = read(job.directory, Intent)
         await end(bench.engine, job)
         assert not lives(pid)
+        assert intent is not None
+        assert not leftovers(job.directory, Path(intent.socket_dir))
 
 
 async def test_a_kernels_flood_is_kept_within_bounds_and_read_by_offset(tmp_path: Path) -> None:

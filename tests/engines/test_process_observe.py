@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_sessions.engines.base import Alive, CannotTell, Gone, Job
-from jupyter_sessions.engines.process.ending import tidy
+from jupyter_sessions.engines.process.debris import tidy
 from jupyter_sessions.engines.process.engine import ProcessEngine, unsupported
 from jupyter_sessions.engines.process.observe import STALE_SECONDS, lock_is_held
 from jupyter_sessions.engines.process.spawn import complete_end, exit_words, host_environment
@@ -246,7 +246,7 @@ def test_the_environment_is_a_local_kernels_without_the_servers_secrets() -> Non
 
 def test_what_a_dead_host_left_is_removed(tmp_path: Path) -> None:
     place = private(tmp_path / "sockets")
-    write(tmp_path, Intent("store", "s", 1, "stop", str(place), str(tmp_path), {}, "/"))
+    intent = Intent("store", "s", 1, "stop", str(place), str(tmp_path), {}, "/")
     (tmp_path / "token").write_text("t")
     subprocess.run(
         [
@@ -258,9 +258,13 @@ def test_what_a_dead_host_left_is_removed(tmp_path: Path) -> None:
         check=True,
     )
     private(place / "kernels").joinpath("kernel-1.json").write_text("key")
-    tidy(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["intent.json"]
-    tidy(tmp_path)
+    with (tmp_path / "host.lock").open("w") as host:
+        fcntl.flock(host, fcntl.LOCK_EX)
+        tidy(tmp_path, tmp_path, intent)
+        assert (tmp_path / "token").exists(), "a live host keeps its own"
+    tidy(tmp_path, tmp_path, intent)
+    assert [path.name for path in tmp_path.iterdir()] == ["host.lock"]
+    tidy(tmp_path, tmp_path, intent)
 
 
 def test_on_windows_it_says_what_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:

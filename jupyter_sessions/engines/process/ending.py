@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import shutil
 import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -15,14 +14,11 @@ from pathlib import Path
 from jupyter_sessions.engines.base import Job
 from jupyter_sessions.engines.process import marked
 from jupyter_sessions.engines.process.marked import Process
-from jupyter_sessions.model.hostfile import TOKEN, Intent, UnknownVersion, read
 
 ASK_SECONDS = 10.0
 TERM_SECONDS = 5.0
 SCAN_SECONDS = 0.2
 HOST_MODULE = "jupyter_sessions.host"
-CONNECTIONS = "kernels"
-"""Where a host keeps its kernels' connection files, beside its sockets."""
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +58,6 @@ class Ender:
         left = marked.find(job.store_uuid, job.uuid, job.directory)
         signal_all(left, kill, end.termed)
         if not left and not host_lives:
-            tidy(job.directory)
             self._ends.pop(job.uuid, None)
 
 
@@ -75,26 +70,6 @@ def signal_all(left: Iterable[Process], kill: bool, termed: set[tuple[int, float
         elif key not in termed:
             termed.add(key)
             marked.send(process, signal.SIGTERM)
-
-
-def tidy(directory: Path) -> None:
-    """Remove what a dead host left and nobody may use: its token, its sockets and its kernels' keys."""
-    with contextlib.suppress(OSError):
-        (directory / TOKEN).unlink()
-    try:
-        intent = read(directory, Intent)
-    except (OSError, ValueError, UnknownVersion):
-        return
-    if intent is None or not intent.socket_dir:
-        return
-    place = Path(intent.socket_dir)
-    with contextlib.suppress(OSError):
-        for entry in place.iterdir():
-            if entry.is_socket():
-                entry.unlink()
-        shutil.rmtree(place / CONNECTIONS, ignore_errors=True)
-        if place != directory:
-            place.rmdir()
 
 
 async def end_strangers(store_uuid: str, known: Mapping[str, Job], grace: float) -> list[str]:

@@ -18,6 +18,7 @@ from typing import Generic, TypeVar
 
 from jupyter_sessions.engines.base import Alive, CannotTell, Gone, Job, Observation
 from jupyter_sessions.engines.process import marked
+from jupyter_sessions.engines.process.debris import tidy
 from jupyter_sessions.engines.process.spawn import Spawner
 from jupyter_sessions.model.hostfile import (
     FILES,
@@ -158,6 +159,8 @@ class Observer:
         beat = read(job.directory, Heartbeat)
         left = len(marked.find(job.store_uuid, job.uuid, job.directory))
         self.forget(job.uuid)
+        if intent is not None and not left:
+            tidy(job.directory, job.lock_dir, intent)
         return Gone(
             incarnation,
             end if end and end.incarnation == incarnation else None,
