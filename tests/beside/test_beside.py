@@ -83,6 +83,7 @@ def test_session_and_local_kernels_run(server: RealServer) -> None:
     answers = {}
     for kernel in (local, remote):
         socket = KernelSocket(server, kernel)
+        socket.ready()
         answers[kernel] = socket.text("import os\nkept = 41\nprint(os.getpid())")
         socket.close()
     assert len(set(answers.values())) == 2

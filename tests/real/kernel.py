@@ -63,9 +63,9 @@ class KernelSocket:
             self.socket.send(json.dumps(message))
         return header["msg_id"]
 
-    def receive(self) -> Message:
+    def receive(self, seconds: float = 60) -> Message:
         """Give the next message, with ``channel`` and ``buffers``."""
-        opcode, data = self._frame()
+        opcode, data = self._frame(seconds)
         if opcode == websocket.ABNF.OPCODE_TEXT:
             return {"buffers": [], **json.loads(data)}
         if self.v1:
@@ -75,16 +75,30 @@ class KernelSocket:
         parts = [data[a:b] for a, b in itertools.pairwise(offsets)]
         return {**json.loads(parts[0]), "buffers": parts[1:]}
 
-    def _frame(self, seconds: float = 60) -> tuple[int, bytes]:
+    def _frame(self, seconds: float) -> tuple[int, bytes]:
         # Pings count for nothing here: a server that only pings must fail the test.
         deadline = time.monotonic() + seconds
         while True:
-            assert time.monotonic() < deadline, f"nothing came for {seconds:.0f} s"
-            opcode, data = self.socket.recv_data(control_frame=True)
+            self.socket.settimeout(max(deadline - time.monotonic(), 0.001))
+            try:
+                opcode, data = self.socket.recv_data(control_frame=True)
+            except websocket.WebSocketTimeoutException:
+                raise AssertionError(f"nothing came for {seconds:.0f} s") from None
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 raise websocket.WebSocketConnectionClosedException("closed by the server")
             if opcode in (websocket.ABNF.OPCODE_TEXT, websocket.ABNF.OPCODE_BINARY):
                 return opcode, bytes(data)
+
+    def ready(self, seconds: float = 60) -> None:
+        """Ask until the kernel's ``idle`` comes: not every connection waits for a kernel that is still starting."""
+        deadline = time.monotonic() + seconds
+        while True:
+            try:
+                self.request("shell", "kernel_info_request", {}, seconds=2)
+                return
+            except AssertionError:
+                if time.monotonic() > deadline:
+                    raise
 
     def request(self, channel: str, kind: str, content: Message, seconds: float = 60) -> list[Message]:
         """Send a request; give all that answers it, up to the reply and the ``idle``."""
@@ -97,7 +111,7 @@ class KernelSocket:
         deadline = time.monotonic() + seconds
         while not (replied and idle):
             assert time.monotonic() < deadline, f"no end of the answer: {[m['header']['msg_type'] for m in found]}"
-            message = self.receive()
+            message = self.receive(seconds)
             if message["parent_header"].get("msg_id") != msg_id:
                 continue
             found.append(message)
