@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Bool, Dict, Integer, Set, Unicode, default
+from traitlets import Bool, Integer, Set, Unicode, default
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -52,7 +52,6 @@ class SessionsExtension(ExtensionApp):
     keep_ended_days = Integer(30, min=1, help="Days an ended session stays listed.").tag(config=True)
     keep_operations_days = Integer(7, min=1, help="Days a finished operation stays listed.").tag(config=True)
     admins = Set(Unicode(), help="Names of users who may change every template.").tag(config=True)
-    settings = Dict(help="Settings passed to the server.")
 
     _gate: Gate | None = None
     _mounted: Mounted | None = None
@@ -126,11 +125,15 @@ class SessionsExtension(ExtensionApp):
             await asyncio.wait([self._start])
         if self._gate is not None:
             self._gate.close("the server stops")
-        if self._mounted is not None:
-            await self._mounted.close()
-        if self._service is not None:
-            await self._service.stop()
+        mounted, service = self._mounted, self._service
         self._start = self._mounted = self._service = None
+        for close in (mounted.close if mounted else None, service.stop if service else None):
+            try:
+                if close is not None:
+                    await close()
+            except Exception:
+                # What is left must be let go of all the same, and the server's own stop must go on.
+                self.log.exception("Jupyter Sessions did not stop cleanly; sessions run on")
 
 
 WINDOWS = "the process engine needs a POSIX system (Linux, macOS); local kernels are not affected"

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any
 
 from jupyter_server.base.handlers import APIHandler, JupyterHandler
-from tornado.web import HTTPError
+from tornado.web import HTTPError, stream_request_body
 
 from jupyter_sessions.handlers.gate import Gate
 from jupyter_sessions.handlers.identity import caller_of
@@ -33,11 +33,18 @@ class Setup:
     admins: Collection[str] = field(default_factory=frozenset)
 
 
+@stream_request_body
 class ApiRules(JupyterHandler):
-    """Authentication as Jupyter's, authorization by one resource, errors in one shape."""
+    """Authentication as Jupyter's, authorization by one resource, errors in one shape.
+
+    A request is judged by its headers, before its body is read. A refusal is answered only once the body has come and
+    gone unkept: tornado closes a connection that it answers early, and the client would hear of that instead.
+    """
 
     auth_resource = RESOURCE
     setup: Setup
+    _refusal: Exception | None = None
+    _closing = False
 
     def set_default_headers(self) -> None:
         """Add what every answer carries: nothing here may be kept by a cache."""
@@ -49,6 +56,19 @@ class ApiRules(JupyterHandler):
         return None
 
     async def prepare(self) -> None:  # type: ignore[override]  # Jupyter's takes a private keyword
+        """Judge the request by its headers, and keep what is wrong with it for ``raise_refusal``."""
+        try:
+            await self._admit_user()
+            if self.request.method != "OPTIONS":
+                await self.admit()
+        except Exception as error:
+            # Who asks before sending a body is told not to; the connection cannot be used again.
+            self._closing = "Expect" in self.request.headers
+            if self._closing:
+                raise
+            self._refusal = error
+
+    async def _admit_user(self) -> None:
         """Let a request in only with a user, from a host and an origin that Jupyter allows."""
         await JupyterHandler.prepare(self, _redirect_to_login=False)
         if self.request.method == "OPTIONS":
@@ -57,6 +77,17 @@ class ApiRules(JupyterHandler):
             raise HTTPError(403)
         if not self.check_origin():
             raise PermissionDenied("requests from another origin are refused (see ServerApp.allow_origin)")
+
+    async def admit(self) -> None:
+        """Judge by the headers what a known user wants; raises SessionsError."""
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep nothing of a body, unless a handler takes one."""
+
+    def raise_refusal(self) -> None:
+        """Raise what is wrong with the request; every verb begins with it."""
+        if self._refusal is not None:
+            raise self._refusal
 
     def check_xsrf_cookie(self) -> None:
         """Check as Jupyter does, saying first that a caller is not known: a wrong token is no XSRF fault."""
@@ -95,6 +126,8 @@ class ApiRules(JupyterHandler):
                 self.set_cors_headers()
         for name, value in headers_of(error).items():
             self.set_header(name, value)
+        if self._closing:
+            self.set_header("Connection", "close")
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(error.body(), ensure_ascii=False).encode("utf-8", "replace"))
 

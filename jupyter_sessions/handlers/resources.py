@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
-from tornado.web import stream_request_body
 
 from jupyter_sessions.handlers.base import JsonHandler, Setup
 from jupyter_sessions.handlers.bodies import check_media_type, parse_json
@@ -17,15 +16,19 @@ from jupyter_sessions.handlers.routes import Route
 from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, SessionsError
 
 
-class BodyHandler(JsonHandler):
-    """Takes a body as it arrives and keeps no more of it than is allowed."""
+class ResourceHandler(JsonHandler):
+    """Answers the methods of one path."""
 
-    def _begin_body(self) -> None:
+    def initialize(self, setup: Setup, routes: Mapping[str, Route]) -> None:
+        """Take what the extension hands over and the methods of this path by HTTP method."""
+        self.setup = setup
+        self.routes = routes
         self._body = bytearray()
         self._too_large = False
 
-    def _check_headers(self) -> None:
-        """Refuse by the headers alone, before a byte of the body is kept; raises BodyTooLarge and others."""
+    async def admit(self) -> None:
+        """Find the method, ask the authorizer, and refuse a body that cannot be taken before a byte of it is kept."""
+        await self.authorize(self._route().action)
         length = self.request.headers.get("Content-Length", "0")
         if length.isdecimal() and int(length) > MAX_BODY:
             raise BodyTooLarge()
@@ -34,31 +37,14 @@ class BodyHandler(JsonHandler):
             raise UnsupportedMediaType(f"the Content-Encoding is {coding!r}; send the JSON as it is")
 
     def data_received(self, chunk: bytes) -> None:
-        """Keep a piece of the body; what is past the limit is read and dropped, so that the client hears why."""
-        if self._too_large or len(self._body) + len(chunk) > MAX_BODY:
-            self._too_large = True
+        """Keep a piece of the body, nothing of a refused request's, and nothing past the limit."""
+        if self._refusal is not None or self._too_large:
+            return
+        self._too_large = len(self._body) + len(chunk) > MAX_BODY
+        if self._too_large:
             self._body.clear()
-            return
-        self._body += chunk
-
-
-@stream_request_body
-class ResourceHandler(BodyHandler):
-    """Answers the methods of one path."""
-
-    def initialize(self, setup: Setup, routes: Mapping[str, Route]) -> None:
-        """Take what the extension hands over and the methods of this path by HTTP method."""
-        self.setup = setup
-        self.routes = routes
-        self._begin_body()
-
-    async def prepare(self) -> None:  # type: ignore[override]  # as ApiRules
-        """Authenticate, find the method, ask the authorizer; the body has not been read yet."""
-        await super().prepare()
-        if self.request.method == "OPTIONS":
-            return
-        await self.authorize(self._route().action)
-        self._check_headers()
+        else:
+            self._body += chunk
 
     def _route(self) -> Route:
         verb = "GET" if self.request.method == "HEAD" else str(self.request.method)
@@ -67,9 +53,10 @@ class ResourceHandler(BodyHandler):
         return self.routes[verb]
 
     async def _answer(self, **path: str) -> None:
-        route = self._route()
+        self.raise_refusal()
         if self._too_large:
             raise BodyTooLarge()
+        route = self._route()
         query = parse_query(self.request.query, route.query)
         api = await self.setup.gate.api()
         body = self._json_body(route)
@@ -90,11 +77,11 @@ class ResourceHandler(BodyHandler):
     @allow_unauthenticated
     def options(self, **path: str) -> None:
         """Say what this path takes; a browser's preflight carries no credentials."""
+        self.raise_refusal()
         self.preflight(self.routes)
 
 
-@stream_request_body
-class RefusedPath(BodyHandler):
+class RefusedPath(JsonHandler):
     """Paths of which every method is refused in the same words."""
 
     def initialize(self, setup: Setup, error: type[SessionsError], message: str) -> None:
@@ -102,10 +89,13 @@ class RefusedPath(BodyHandler):
         self.setup = setup
         self.error = error
         self.message = message
-        self._begin_body()
+
+    async def admit(self) -> None:
+        """Ask the authorizer: what is not there is for readers to know."""
+        await self.authorize("read")
 
     async def _refuse(self, *args: str, **kwargs: str) -> None:
-        await self.authorize("read")
+        self.raise_refusal()
         raise self.error(self.message)
 
     get = head = post = put = patch = delete = _refuse  # all verbs alike
@@ -119,20 +109,23 @@ class DocumentHandler(JsonHandler):
         """Take what the extension hands over."""
         self.setup = setup
 
-    async def _answer(self) -> None:
+    async def admit(self) -> None:
+        """Refuse other methods, and ask the authorizer."""
+        if self.request.method not in ("GET", "HEAD"):
+            raise self.unknown_method(["GET"])
         await self.authorize("read")
+
+    async def _answer(self) -> None:
+        self.raise_refusal()
         parse_query(self.request.query, ())
         from jupyter_sessions.handlers.openapi import document
 
         self.send_json(document(self.base_url))
 
-    async def _refuse(self) -> None:
-        raise self.unknown_method(["GET"])
-
-    get = head = _answer  # HEAD is GET without its body
-    post = put = patch = delete = _refuse  # all verbs alike
+    get = head = post = put = patch = delete = _answer  # what is no GET has been refused
 
     @allow_unauthenticated
     def options(self) -> None:
         """Say what this path takes."""
+        self.raise_refusal()
         self.preflight(["GET"])

@@ -11,7 +11,6 @@ from typing import Any
 from jupyter_server.auth.decorator import allow_unauthenticated
 from jupyter_server.base.websocket import WebSocketMixin
 from tornado.iostream import StreamClosedError
-from tornado.web import stream_request_body
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from jupyter_sessions.handlers.base import ApiRules, Setup, allow_list, encode
@@ -80,7 +79,6 @@ def dump_change(change: Change | Reset, located: bool) -> dict[str, Any]:
     }
 
 
-@stream_request_body
 class WatchHandler(WebSocketMixin, WebSocketHandler, ApiRules):
     """``sessions:watch``: a websocket, or ``text/event-stream`` for a client that accepts it."""
 
@@ -89,20 +87,24 @@ class WatchHandler(WebSocketMixin, WebSocketHandler, ApiRules):
         self.setup = setup
         self._relay: asyncio.Task[None] | None = None
 
-    async def prepare(self) -> None:  # type: ignore[override]  # as ApiRules
-        """Authenticate and ask the authorizer before anything is upgraded."""
+    async def prepare(self) -> None:  # type: ignore[override]  # Jupyter's takes a private keyword
+        """Judge the request as every other one, before anything is upgraded."""
         await ApiRules.prepare(self)
-        if self.request.method == "OPTIONS":
-            return
+
+    async def admit(self) -> None:
+        """Refuse other methods, and ask the authorizer."""
         if self.request.method not in ("GET", "HEAD"):
             raise self.unknown_method(["GET"])
         await self.authorize("read")
 
-    def data_received(self, chunk: bytes) -> None:
-        """Keep nothing: a stream takes no body."""
+    async def _refuse(self, **path: str) -> None:
+        self.raise_refusal()
+
+    post = put = patch = delete = _refuse  # refused by now
 
     async def get(self, **path: str) -> None:
         """Open the stream; every fault of the request is answered before it is opened."""
+        self.raise_refusal()
         query = parse_query(self.request.query, [AFTER])
         self._parent = Request(self.caller, path).locations
         after = parse_after(self._parent, query.values["after"])
@@ -125,12 +127,14 @@ class WatchHandler(WebSocketMixin, WebSocketHandler, ApiRules):
 
     async def head(self, **path: str) -> None:
         """Say that the stream is there."""
+        self.raise_refusal()
         self.set_header("Content-Type", "text/event-stream")
         await self.finish()
 
     @allow_unauthenticated
     def options(self, **path: str) -> None:
         """Say what this path takes."""
+        self.raise_refusal()
         self.set_status(204)
         self.set_header("Allow", ", ".join(allow_list(["GET"])))
         self.finish()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from jupyter_sessions.model.api import Caller
 from jupyter_sessions.model.names import LOCAL
 from jupyter_sessions.router import Router
 from tests.handlers.scripted import ScriptedSessions
-from tests.handlers.serving import PARENT, Rest, config, rest, serve
+from tests.handlers.serving import PARENT, Rest, config, embedded, rest, serve
 
 SESSIONS = f"{PARENT}/sessions"
 ASKED: list[tuple[str, str, str]] = []
@@ -164,6 +165,28 @@ async def test_a_caller_is_who_the_identity_provider_knows(
         owner,
         Caller("hub-owner"),
     ]
+
+
+async def test_a_template_is_changed_by_its_owner_and_by_admins(
+    jp_serverapp: Any, http_server_client: Any, tmp_path: Path
+) -> None:
+    call = rest(jp_serverapp, http_server_client)
+    path = f"{PARENT}/sessionTemplates/small"
+    async with embedded(jp_serverapp, tmp_path):
+        made = await call("POST", f"{PARENT}/sessionTemplates", {"name": path}, {"X-Name": "ada"})
+        assert made.body["creator"] == "ada"
+        for name, status in (("bob", 403), ("ada", 200), ("root-of-all", 200)):
+            changed = await call("PATCH", path, {"description": f"by {name}"}, {"X-Name": name})
+            assert changed.status == status, name
+        (await call("DELETE", path, headers={"X-Name": "bob"})).refused(403, "PERMISSION_DENIED")
+        assert (await call("GET", path, headers={"X-Name": "bob"})).body["description"] == "by root-of-all"
+        assert (await call("DELETE", path, headers={"X-Name": "ada"})).body == {}
+
+
+async def test_a_token_that_is_no_text_is_a_malformed_request(api: ScriptedSessions, http_server_client: Any) -> None:
+    answer = await Rest(http_server_client, None)("GET", f"{SESSIONS}?token=%ff%fe")
+    answer.refused(400, "INVALID_ARGUMENT")
+    (await Rest(http_server_client, None)("GET", f"{SESSIONS}?no_track_activity=%ff")).refused(401, "UNAUTHENTICATED")
 
 
 def owner_name_without_hub() -> str:

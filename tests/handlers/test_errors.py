@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import logging
 from pathlib import Path
@@ -239,6 +240,34 @@ async def test_an_announced_length_over_the_limit_is_refused_before_it_is_sent(
         f"Expect: 100-continue\r\nContent-Length: {MAX_BODY + 1}\r\n\r\n"
     ).encode()
     assert (await raw_request(jp_http_port, head, [])).startswith(b"HTTP/1.1 413 ")
+
+
+async def test_a_refusal_is_heard_whole_and_the_connection_goes_on(
+    api: ScriptedSessions, jp_serverapp: Any, http_server_client: Any, jp_http_port: int
+) -> None:
+    url = f"http://127.0.0.1:{jp_http_port}{ROOT}{SESSIONS}"
+    token = {"Authorization": f"Bearer {jp_serverapp.identity_provider.token}", "Content-Type": "application/json"}
+
+    def ask() -> list[int]:
+        connection = http.client.HTTPConnection("127.0.0.1", jp_http_port, timeout=20)
+        connection.connect()
+        socket, statuses = connection.sock, []
+        for method, body, headers in [
+            ("GET", b"", {}),
+            ("POST", b" " * (5 << 20), {}),
+            ("POST", b" " * (5 << 20), token),
+            ("PUT", b"{}", token),
+            ("GET", b"", token),
+        ]:
+            connection.request(method, url, body, headers)
+            answer = connection.getresponse()
+            answer.read()
+            statuses.append(answer.status)
+            assert connection.sock is socket, statuses
+        connection.close()
+        return statuses
+
+    assert await asyncio.to_thread(ask) == [401, 401, 413, 405, 200]
 
 
 NAMES = [
