@@ -245,7 +245,7 @@ async def test_an_announced_length_over_the_limit_is_refused_before_it_is_sent(
 async def test_a_refusal_is_heard_whole_and_the_connection_goes_on(
     api: ScriptedSessions, jp_serverapp: Any, http_server_client: Any, jp_http_port: int
 ) -> None:
-    url = f"http://127.0.0.1:{jp_http_port}{ROOT}{SESSIONS}"
+    url = f"{ROOT}{SESSIONS}"
     token = {"Authorization": f"Bearer {jp_serverapp.identity_provider.token}", "Content-Type": "application/json"}
 
     def ask() -> list[int]:
