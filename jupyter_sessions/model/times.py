@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 import re
 
 SECOND = 1_000_000_000
@@ -35,6 +36,8 @@ def _nanos(digits: str | None) -> int:
     return int((digits or "").ljust(9, "0"))
 
 
+# A list that is asked for again and again tells the same times.
+@functools.lru_cache(maxsize=4096)
 def format_time(ns: int) -> str:
     """Give RFC 3339 in UTC with ``Z`` and 0, 3, 6 or 9 fractional digits; raises ValueError outside 0001 to 9999."""
     if not _FIRST <= ns <= _LAST:

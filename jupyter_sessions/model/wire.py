@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -140,49 +141,52 @@ def load(kind: type[M], data: Mapping[str, Any]) -> M:
     return model
 
 
-def _as_is(value: Any) -> Any:
-    return value
+# An enum member's name without the descriptor that ``name`` goes through: a list asks for it hundreds of times.
+_name = operator.attrgetter("_name_")
 
 
-def _name(value: enum.IntEnum) -> str:
-    return value.name
-
-
-def _dumper(shape: Shape, numbers: bool) -> Convert:
+def _dumper(shape: Shape, numbers: bool) -> Convert | None:
+    """Give what writes a field's value, None where it goes out as it is."""
     simple: dict[str, Convert] = {
         "enum": int if numbers else _name,
         "int64": str,
         "time": format_time,
         "duration": format_duration,
-        "message": functools.partial(_plain, numbers=numbers),
+        "message": functools.partial(_plain, numbers),
     }
-    one = simple.get(shape.kind, _as_is)
+    one = simple.get(shape.kind)
     if shape.many == "list":
-        return list if one is _as_is else lambda value: [one(item) for item in value]
+        return list if one is None else lambda value: [one(item) for item in value]
     if shape.many == "map":
-        return dict if one is _as_is else lambda value: {key: one(item) for key, item in value.items()}
+        return dict if one is None else lambda value: {key: one(item) for key, item in value.items()}
     return one
 
 
 @functools.cache
-def _dumpers(cls: type[Message], numbers: bool) -> tuple[tuple[str, str, Convert], ...]:
+def _dumpers(cls: type[Message], numbers: bool) -> tuple[tuple[str, str, Convert | None], ...]:
     return tuple((shape.name, shape.alias, _dumper(shape, numbers)) for shape in shapes(cls))
 
 
-def _plain(model: Message, numbers: bool) -> dict[str, Any]:
+def _plain(numbers: bool, model: Message) -> dict[str, Any]:
     """Give the fields that are set, then the unknown ones."""
-    if _foreign(model):
-        return dict(model.model_extra or {})
+    extra = model.model_extra
+    if extra and _foreign(model):
+        return dict(extra)
     values = model.__dict__
-    out = {alias: convert(values[name]) for name, alias, convert in _dumpers(type(model), numbers) if values[name]}
-    for key, value in (model.model_extra or {}).items():
-        out.setdefault(key, value)
+    out: dict[str, Any] = {}
+    for name, alias, convert in _dumpers(type(model), numbers):
+        value = values[name]
+        if value:
+            out[alias] = value if convert is None else convert(value)
+    if extra:
+        for key, value in extra.items():
+            out.setdefault(key, value)
     return out
 
 
 def _session(model: Session, numbers: bool) -> dict[str, Any]:
     """Add the objects that a client may read without looking."""
-    out = _plain(model, numbers)
+    out = _plain(numbers, model)
     if _foreign(model):
         return out
     for path in _ALWAYS:
@@ -213,7 +217,7 @@ def dump(model: Message, *, enum_numbers: bool = False) -> dict[str, Any]:
     """
     if isinstance(model, Session):
         return _session(model, enum_numbers)
-    out = _plain(model, enum_numbers)
+    out = _plain(enum_numbers, model)
     if isinstance(model, Operation):
         out["metadata"] = _typed(model.metadata, out["metadata"])
         if model.response is not None:

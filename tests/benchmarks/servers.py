@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,14 +19,23 @@ from typing import Any
 import psutil
 import requests
 
+OTHERS_OFF = dict.fromkeys(
+    ("jupyter_lsp", "jupyter_server_terminals", "jupyterlab", "notebook", "notebook_shim"), False
+)
 SESSIONS = "jupyter-sessions/v1/projects/local/locations/local/sessions"
 
 
 class Server:
-    """One `jupyter server` process; a context manager. ``extension``: ours is on. ``nodelay``: see that module."""
+    """One `jupyter server` process; a context manager. ``extension``: ours is on. ``nodelay``: see that module.
 
-    def __init__(self, extension: bool = False, nodelay: bool = False) -> None:
-        self._extension = extension
+    ``bare``: no other extension is on. ``store``: a directory that is copied to where sessions are kept; its sessions
+    are faked, by the engine of that module.
+    """
+
+    def __init__(
+        self, extension: bool = False, nodelay: bool = False, bare: bool = False, store: Path | None = None
+    ) -> None:
+        self._ends_sessions = extension and store is None
         self._folder = tempfile.TemporaryDirectory(prefix="jsb")
         self.root = Path(self._folder.name)
         self.token = secrets.token_hex(16)
@@ -40,11 +51,21 @@ class Server:
         if nodelay:
             options.append("--ServerApp.kernel_websocket_connection_class=tests.benchmarks.nodelay.NodelayConnection")
         folders = self._environment()
-        settings = {"ServerApp": {"jpserver_extensions": {"jupyter_sessions": extension}}}
+        settings = {
+            "ServerApp": {"jpserver_extensions": {**(OTHERS_OFF if bare else {}), "jupyter_sessions": extension}}
+        }
         Path(folders["JUPYTER_CONFIG_DIR"], "jupyter_server_config.json").write_text(json.dumps(settings))
+        if store is not None:
+            shutil.copytree(store, Path(folders["JUPYTER_DATA_DIR"], "jupyter_sessions"))
+        self._spawn("jupyter_server" if store is None else "tests.benchmarks.crowded_server", options, folders)
+
+    def _spawn(self, module: str, options: Sequence[str], folders: dict[str, str]) -> None:
         self._log = (self.root / "log").open("wb")
+        self._spawned = time.perf_counter()
+        self.start_seconds = 0.0
+        """From the spawn to the first answer of ``/api/status``."""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "jupyter_server", "--no-browser", "--allow-root", *options],
+            [sys.executable, "-m", module, "--no-browser", "--allow-root", *options],
             env={**os.environ, **folders},
             stdout=self._log,
             stderr=self._log,
@@ -61,20 +82,23 @@ class Server:
 
     def __enter__(self) -> Server:
         deadline = time.monotonic() + 60
-        while True:
-            try:
-                self.call("GET", "api/status")
-                return self
-            except requests.ConnectionError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError((self.root / "log").read_text()[-3000:]) from None
-                time.sleep(0.05)
+        while not self._listens():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError((self.root / "log").read_text()[-3000:])
+            time.sleep(0.005)
+        self.call("GET", "api/status")
+        self.start_seconds = time.perf_counter() - self._spawned
+        return self
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         try:
             if kind is not None:
                 sys.stderr.write((self.root / "log").read_text()[-3000:])
-            if self._extension:
+            if self._ends_sessions:
                 # They would outlive the server: that is what they are for.
                 for session in self.call("GET", SESSIONS).get("sessions", []):
                     self.end_session(session["name"].rpartition("/")[2])
@@ -96,6 +120,10 @@ class Server:
     def rss(self) -> int:
         """Give the server's resident memory, in bytes."""
         return int(psutil.Process(self._process.pid).memory_info().rss)
+
+    def cpu(self) -> float:
+        """Give the CPU seconds that the server's process has used."""
+        return cpu_seconds(self._process.pid)
 
     def start_kernel(self, name: str = "python3") -> str:
         """Start a kernel and give its id."""
@@ -132,10 +160,14 @@ class Server:
         while any(row["name"].endswith(f"/{session_id}") for row in self.call("GET", SESSIONS).get("sessions", [])):
             time.sleep(0.05)
 
+    def hosts(self) -> list[Host]:
+        """Give the host of every live session."""
+        return [Host(ready.parent) for ready in (self.root / "jupyter_data_dir").rglob("ready.json")]
+
     def host(self) -> Host:
         """Give the host of the only session there is."""
-        (ready,) = (self.root / "jupyter_data_dir").rglob("ready.json")
-        return Host(ready.parent)
+        (host,) = self.hosts()
+        return host
 
 
 class Host:
@@ -149,3 +181,13 @@ class Host:
     def rss(self) -> int:
         """Give the host's resident memory, in bytes."""
         return int(psutil.Process(self.pid).memory_info().rss)
+
+    def cpu(self) -> float:
+        """Give the CPU seconds that the host's own process has used."""
+        return cpu_seconds(self.pid)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Give the CPU seconds, user and system, of one process."""
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)

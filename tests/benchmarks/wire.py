@@ -7,39 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import statistics
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from tests.benchmarks.cells import Cells
+from tests.benchmarks.figures import measured, table, verdict
 from tests.benchmarks.loads import buffers_equal, flushed_lines, stopped_reader
 from tests.benchmarks.servers import Server
 
 ROUNDS = 200
 KERNELS = 7
-
-
-def measured(targets: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Time each target ``rounds`` times, in turns so that a busy moment hits all; seconds."""
-    times: dict[str, list[float]] = {name: [] for name in targets}
-    for _ in range(rounds):
-        for name, target in targets.items():
-            start = time.perf_counter()
-            target()
-            times[name].append(time.perf_counter() - start)
-    return times
-
-
-def table(title: str, times: dict[str, list[float]], first: str) -> None:
-    """Print medians, and ``first``'s ratio to each other."""
-    print(f"\n{title}")
-    base = statistics.median(times[first])
-    for name, values in times.items():
-        middle = statistics.median(values)
-        ratio = "" if name == first else f"   {first} is {base / middle:.2f} times it"
-        spread = statistics.quantiles(values, n=10)
-        print(f"  {name:34} {middle * 1e3:8.2f} ms  (p10 {spread[0] * 1e3:.2f}, p90 {spread[-1] * 1e3:.2f}){ratio}")
+FIRST_CELLS = 5
 
 
 def round_trips(ours: Server, stock: Server, nodelay: Server, spec: str) -> None:
@@ -56,7 +34,8 @@ def round_trips(ours: Server, stock: Server, nodelay: Server, spec: str) -> None
             stack.enter_context(cells)
             cells.run("1")
         targets = {name: functools.partial(cells.run, "1") for name, cells in ways.items()}
-        table("A cell's round trip (execute_request to reply and idle)", measured(targets, ROUNDS), "remote")
+        most = {"local, stock server": 0.3, "local, nodelay": 1.3, "the host's own websocket": 1.3}
+        table("A cell's round trip (execute_request to reply and idle)", measured(targets, ROUNDS), most)
     for server, kernel_id in ((ours, remote), (stock, local), (nodelay, quick)):
         server.end_kernel(kernel_id)
 
@@ -71,7 +50,7 @@ def new_kernel(server: Server, name: str) -> None:
 def new_kernels(ours: Server, stock: Server, spec: str) -> None:
     """Print how long a new kernel takes, from POST to kernel_info_reply."""
     targets = {"remote": lambda: new_kernel(ours, spec), "local, stock server": lambda: new_kernel(stock, "python3")}
-    table("A new kernel, POST to kernel_info_reply", measured(targets, KERNELS), "remote")
+    table("A new kernel, POST to kernel_info_reply", measured(targets, KERNELS), {"local, stock server": 1.1})
     for server in (ours, stock):
         for kernel in server.call("GET", "api/kernels"):
             server.end_kernel(kernel["id"])
@@ -91,7 +70,8 @@ def first_cells(ours: Server, stock: Server) -> None:
         with Cells(stock, stock.start_kernel()) as cells:
             cells.run("1")
 
-    table("Nothing to first cell answered", measured({"remote": remote, "local, stock server": local}, 5), "remote")
+    times = measured({"remote": remote, "local, stock server": local}, FIRST_CELLS)
+    table("Nothing to first cell answered", times, {"local, stock server": 2.0})
 
 
 def main(argv: Sequence[str]) -> None:
@@ -100,7 +80,7 @@ def main(argv: Sequence[str]) -> None:
         print(f"bare server, RSS: {stock.rss() / 1e6:.1f} MB")
         spec = ours.create_session("bench")
         host, bare = ours.host().rss(), stock.rss()
-        print(f"idle host, RSS: {host / 1e6:.1f} MB = {host / bare:.2f} times the bare server")
+        print(f"idle host, RSS: {host / 1e6:.1f} MB, {verdict(host / bare, 0.6)} of the bare server's")
         parts: dict[str, Callable[[], object]] = {
             "cells": lambda: round_trips(ours, stock, nodelay, spec),
             "kernels": lambda: new_kernels(ours, stock, spec),
