@@ -20,6 +20,7 @@ from jupyter_sessions.host.channels import ChannelsHandler
 from jupyter_sessions.host.door import DoorHandler, SocketHandler
 from jupyter_sessions.host.feed import Subscription
 from jupyter_sessions.host.kernels import Refused
+from jupyter_sessions.host.manager import kernel_spec
 from jupyter_sessions.model.hostfile import KernelSpecEntry
 
 
@@ -199,14 +200,7 @@ def _text(body: dict[str, Any], key: str) -> str:
 def _spec(name: str, entry: KernelSpecEntry) -> dict[str, Any]:
     return {
         "name": name,
-        "spec": {
-            "argv": entry.argv,
-            "env": entry.env,
-            "display_name": entry.display_name,
-            "language": entry.language,
-            "interrupt_mode": entry.interrupt_mode,
-            "metadata": entry.metadata,
-        },
+        "spec": kernel_spec(entry).to_dict(),
         "resources": {
             os.path.splitext(file)[0] if file.startswith("logo-") else file: f"/kernelspecs/{name}/{file}"
             for file in _resource_files(entry)

@@ -16,7 +16,7 @@ from jupyter_sessions.host.activity import Activity, isoformat
 from jupyter_sessions.host.consumer import Consumer
 from jupyter_sessions.host.dealers import Dealer, Dealers
 from jupyter_sessions.host.drain import Drain, News, Source
-from jupyter_sessions.host.frames import Part, Parts
+from jupyter_sessions.host.frames import Part, Parts, read_json
 from jupyter_sessions.host.manager import Manager
 from jupyter_sessions.host.spool import Spool
 
@@ -27,6 +27,7 @@ GONE = 86_400.0
 _NUDGE = 0.5
 _PATIENCE = 60.0
 _HELD = 64 << 20
+_HEARD, _UNBOUND = "heard", "unbound"
 _SILENTLY = {"silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
 UNBOUND = """exec('''try:
     thread = get_ipython().kernel.iopub_socket.io_thread
@@ -89,6 +90,7 @@ class Kernel:
         self._on_change = on_change
         self._on_end = on_end
         self._source: Source | None = None
+        self._awaited: set[str] = set()
         self._nudging: asyncio.Task[None] | None = None
         self._live = asyncio.Event()
         self._held: list[tuple[Consumer, str, Parts]] = []
@@ -110,12 +112,13 @@ class Kernel:
     async def prepare(self) -> None:
         """Listen where a new process will speak, and have all clients connected there."""
         await self._retire()
-        self._live.clear()
+        self._hold()
         # Again: the old process's last words were read meanwhile, and they ended in idle.
         self.activity.begin("restarting" if self.started else "starting")
         self.started = time.time()
         manager = self._process()
         self._source = Source(manager.url("iopub"), self.activity, self.output, self._news, self._output)
+        self._awaited = {_HEARD, _UNBOUND} if manager.transport == "ipc" else {_HEARD}
         await self._drain.open(self._source)
         for consumer in self.consumers.values():
             consumer.reconnect()
@@ -130,6 +133,7 @@ class Kernel:
         """End the process and start a new one with the same id and, but for new output, the same clients."""
         manager = self._process()
         async with manager.acting:
+            self._hold()
             self.activity.begin("restarting")
             self._on_change(self, True)
             try:
@@ -169,6 +173,7 @@ class Kernel:
 
     def _restarting(self) -> None:
         log.warning("kernel %s died and is started again", self.id)
+        self._hold()
         self.activity.begin("restarting")
         self._on_change(self, True)
         if self._source is not None:
@@ -219,8 +224,7 @@ class Kernel:
     def _news(self, source: Source, news: News) -> None:
         if source is not self._source:
             return
-        if not self._live.is_set():
-            self._go_live()
+        self._met(_HEARD)
         for request in news.done:
             for consumer in self.consumers.values():
                 consumer.done(request)
@@ -232,7 +236,13 @@ class Kernel:
             if consumer.attached:
                 consumer.wake.set()
 
+    def _hold(self) -> None:
+        """Keep what clients say until a new process is heard: the old one would not answer."""
+        self._awaited.clear()
+        self._live.clear()
+
     def _go_live(self) -> None:
+        self._awaited.clear()
         self._live.set()
         self._stop_nudging()
         held, self._held, self._held_bytes = self._held, [], 0
@@ -240,20 +250,31 @@ class Kernel:
             consumer.send(channel, parts)
 
     async def _nudge(self) -> None:
-        """Ask until iopub is heard: not before then is the subscription known to be live."""
-        dealers = [self._own_dealer("control"), self._own_dealer("shell")]
+        """Ask until iopub is heard, and an ipykernel has taken :data:`UNBOUND`: not before then is nothing lost."""
+        control, shell = self._own_dealer("control"), self._own_dealer("shell")
         try:
-            if self._process().transport == "ipc":
-                self._ask(dealers[1], "execute_request", {**_SILENTLY, "code": UNBOUND})
+            if _UNBOUND in self._awaited:
+                self._ask(shell, "execute_request", {**_SILENTLY, "code": UNBOUND})
             for _ in range(int(_PATIENCE / _NUDGE)):
-                for dealer in dealers:
+                for dealer in (control, shell):
                     self._ask(dealer, "kernel_info_request", {})
                 await asyncio.sleep(_NUDGE)
         finally:
-            for dealer in dealers:
-                dealer.close()
+            control.close()
+            shell.close()
         log.warning("kernel %s says nothing on iopub; its clients' requests go out all the same", self.id)
         self._go_live()
+
+    def _answered(self, parts: Parts) -> None:
+        if read_json(parts[0]).get("msg_type") == "execute_reply":
+            self._met(_UNBOUND)
+
+    def _met(self, condition: str) -> None:
+        """Go live with the last condition."""
+        if condition in self._awaited:
+            self._awaited.discard(condition)
+            if not self._awaited:
+                self._go_live()
 
     def _ask(self, dealer: Dealer, kind: str, content: Mapping[str, Any]) -> None:
         session = self._process().session
@@ -263,7 +284,7 @@ class Kernel:
         dealer.send(parts[2:], parts[1])
 
     def _own_dealer(self, channel: str) -> Dealer:
-        return Dealer(self._context, self._process().url(channel), uuid.uuid4().bytes.hex().encode(), lambda _: None)
+        return Dealer(self._context, self._process().url(channel), uuid.uuid4().hex.encode(), self._answered)
 
     def _stop_nudging(self) -> None:
         if self._nudging is not None and self._nudging is not asyncio.current_task():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import logging
 import os
 import re
@@ -28,6 +29,7 @@ _ID = re.compile(r"\w+-\w+-\w+-\w+-\w+\Z", re.ASCII)
 _SOCKETS = 16_384
 _FILES = 16_384
 _SWITCH = 0.001
+_MMAP_THRESHOLD, _LARGE = -3, 1 << 17
 _EXPIRY_CHECK = 600.0
 log = logging.getLogger(__name__)
 
@@ -40,13 +42,16 @@ class Refused(ValueError):
     """A start that cannot be: the text names the field, the rule and the remedy."""
 
 
-def _widen_limits() -> None:
-    """Allow the sockets of many kernels with many clients, and let the iopub thread give way quickly."""
+def _prepare_process() -> None:
+    """Allow the sockets of many kernels with many clients, give large blocks back, let the iopub thread give way."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES if hard == resource.RLIM_INFINITY else min(_FILES, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    # glibc keeps the blocks of large messages for ever once it has seen one freed, unless the threshold is set.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).mallopt(_MMAP_THRESHOLD, _LARGE)
     sys.setswitchinterval(min(_SWITCH, sys.getswitchinterval()))
 
 
@@ -69,7 +74,7 @@ class HostKernels:
     ) -> None:
         check_socket_dir(intent.socket_dir)
         remove_sockets(intent.socket_dir)
-        _widen_limits()
+        _prepare_process()
         self.intent = intent
         self._log_fd, self._log_release = log_fd, log_release
         self._gone = gone

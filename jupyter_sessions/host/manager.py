@@ -54,15 +54,7 @@ class Manager(AsyncIOLoopKernelManager):
 
     def __init__(self, entry: KernelSpecEntry, prepare: Callable[[], Awaitable[None]], **traits: Any) -> None:
         super().__init__(restarter_class=Restarter, **traits)
-        self._spec = KernelSpec(
-            argv=list(entry.argv),
-            display_name=entry.display_name,
-            language=entry.language,
-            interrupt_mode=entry.interrupt_mode,
-            env=dict(entry.env),
-            metadata=dict(entry.metadata),
-            resource_dir=entry.resource_dir,
-        )
+        self._spec = kernel_spec(entry)
         self._prepare = prepare
         self.acting = asyncio.Lock()
         if not entry.metadata.get("kernel_provisioner"):
@@ -91,6 +83,19 @@ class Manager(AsyncIOLoopKernelManager):
     def pid(self) -> int:
         """The process, 0 where there is none."""
         return int(getattr(self.provisioner, "pid", 0) or 0) if self.has_kernel else 0
+
+
+def kernel_spec(entry: KernelSpecEntry) -> KernelSpec:
+    """Give jupyter_client's kernelspec of an entry."""
+    return KernelSpec(
+        argv=list(entry.argv),
+        display_name=entry.display_name,
+        language=entry.language,
+        interrupt_mode=entry.interrupt_mode,
+        env=dict(entry.env),
+        metadata=dict(entry.metadata),
+        resource_dir=entry.resource_dir,
+    )
 
 
 def speaks_ipc(entry: KernelSpecEntry) -> bool:

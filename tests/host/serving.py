@@ -204,7 +204,7 @@ class Host:
             yield Channels(connection, name)
         finally:
             connection.close()
-            await until(lambda: connection.protocol is None or connection.protocol.stream.closed())
+            await closed(connection)
 
     def close(self) -> None:
         """Close the client."""
@@ -242,3 +242,10 @@ async def until(condition: Callable[[], Any], seconds: float = PATIENCE) -> None
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"
         await asyncio.sleep(0.01)
+
+
+async def closed(connection: WebSocketClientConnection) -> None:
+    """Wait until a client's websocket is closed."""
+    protocol = connection.protocol
+    stream = protocol.stream if protocol is not None else None
+    await until(lambda: stream is None or stream.closed())
