@@ -21,7 +21,7 @@ from jupyter_sessions.model.api import (
     SessionsApi,
     Unsubscribe,
 )
-from jupyter_sessions.model.errors import InvalidArgument, NotFound
+from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, NotFound
 from jupyter_sessions.model.names import WILDCARD, LocationName, OperationName, SessionName, TemplateName
 
 if TYPE_CHECKING:
@@ -184,7 +184,8 @@ class Router:
         covered = self._covered(parent)
         strange = [str(name) for name in after if name not in covered]
         if strange:
-            raise InvalidArgument(f"after names {', '.join(strange)}, which {parent} does not hold")
+            rule = f"names {', '.join(strange)}, which {parent} does not hold"
+            raise InvalidArgument([FieldViolation("after", rule)])
         if not parent.wild:
             return self._at(parent).watch(caller, parent, after)
         return merged_feed({name: bind(self._watch_one, caller, name) for name in covered}, after)

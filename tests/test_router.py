@@ -262,8 +262,9 @@ async def test_a_fault_in_one_feed_reaches_the_reader() -> None:
 
 async def test_after_must_name_what_the_parent_holds() -> None:
     router, _ = routed(NEAR, OTHER)
-    with pytest.raises(InvalidArgument, match="projects/q/locations/other"):
+    with pytest.raises(InvalidArgument, match="projects/q/locations/other") as refused:
         router.watch(ME, LocationName("p", "-"), {OTHER: 1})
+    assert [fault.field for fault in refused.value.violations] == ["after"]
 
 
 async def test_listeners_and_hosts_are_those_of_every_location() -> None:

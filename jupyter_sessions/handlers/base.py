@@ -70,6 +70,11 @@ class ApiRules(JupyterHandler):
 
     async def _admit_user(self) -> None:
         """Let a request in only with a user, from a host and an origin that Jupyter allows."""
+        if not self.check_host():
+            raise PermissionDenied(
+                "the Host header names no address of this machine; call it by one, or set ServerApp.local_hostnames or "
+                "ServerApp.allow_remote_access"
+            )
         await JupyterHandler.prepare(self, _redirect_to_login=False)
         if self.request.method == "OPTIONS":
             return
@@ -119,7 +124,8 @@ class ApiRules(JupyterHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer a failure: the only place that turns an exception into an HTTP answer."""
         info = kwargs.get("exc_info")
-        error = as_error(info[1] if info else None, status_code, self._known())
+        known_user = getattr(self, "_jupyter_current_user", None) is not None
+        error = as_error(info[1] if info else None, status_code, known_user)
         self.set_status(error.http, REASONS.get(error.http))
         with contextlib.suppress(Exception):
             if hasattr(self, "_jupyter_current_user"):
@@ -130,10 +136,6 @@ class ApiRules(JupyterHandler):
             self.set_header("Connection", "close")
         self.set_header("Content-Type", "application/json")
         self.finish(json.dumps(error.body(), ensure_ascii=False).encode("utf-8", "replace"))
-
-    def _known(self) -> bool:
-        """Whether a refusal is about something else than who calls; a foreign Host header is refused before that."""
-        return getattr(self, "_jupyter_current_user", None) is not None or not self.check_host()
 
     def log_exception(
         self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None

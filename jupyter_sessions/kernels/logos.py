@@ -93,6 +93,7 @@ def _written(folder: Path, contents: dict[str, bytes]) -> Path:
     beside = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
     try:
         for name, data in contents.items():
+            (beside / name).touch(mode=0o600)
             (beside / name).write_bytes(marked(name, data))
         beside.replace(folder)
     except OSError:

@@ -53,7 +53,13 @@ def decode(body: bytes | str) -> Any:
     except RecursionError:
         raise InvalidArgument([FieldViolation("", "the body must be JSON that is not nested so deeply")]) from None
     except ValueError as error:
-        raise InvalidArgument([FieldViolation("", f"the body must be JSON in UTF-8: {error}")]) from error
+        raise InvalidArgument([FieldViolation("", f"the body must be JSON in UTF-8: {_why(error)}")]) from error
+
+
+def _why(error: ValueError) -> str:
+    """Say what is no JSON; of a number beyond Python's own limit, without Python's own remedy."""
+    text = str(error)
+    return "it holds a number of too many digits" if "integer string conversion" in text else text
 
 
 def parse(

@@ -80,7 +80,8 @@ def _names(model: Session | SessionTemplate, parent: LocationName | None) -> Fau
             parse = parse_session if isinstance(model, Session) else parse_template
             name = parse(model.name)
             if parent is not None and name.parent != parent:
-                yield FieldViolation("name", f"must lie in {parent}, the request's parent, or be left out")
+                left_out = ", or be left out" if isinstance(model, Session) else ""
+                yield FieldViolation("name", f"must lie in {parent}, the request's parent{left_out}")
         except InvalidArgument as error:
             yield from error.violations
     if isinstance(model, Session) and model.session_template:

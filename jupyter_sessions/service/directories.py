@@ -48,6 +48,9 @@ class Directories:
         for folder in (self.root, directory, lock_dir.parent, lock_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_private(lock_dir)
+        if lock_dir != directory:
+            # Under the temporary directory: whoever owned its parent could put another in its place.
+            check_private(lock_dir.parent)
         owner = directory / OWNER
         if not owner.exists():
             owner.touch(mode=0o600)

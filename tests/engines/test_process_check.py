@@ -128,7 +128,7 @@ def test_sizes(text: str, size: int) -> None:
     assert parse_size(text) == size
 
 
-@pytest.mark.parametrize("text", ["", "lots", "-1", "1T", "1e9", "512 MiB", "Gi", "٣Gi"])
+@pytest.mark.parametrize("text", ["", "lots", "-1", "1T", "1e9", "512 MiB", "Gi", "٣Gi", "9" * 400, "9" * 400 + "Gi"])
 def test_no_sizes(text: str) -> None:
     assert parse_size(text) is None
 
@@ -227,6 +227,7 @@ def test_what_is_no_python_is_refused(tmp_path: Path) -> None:
         (str(tmp_path), "holds no bin/python"),
         (str(tmp_path / "none"), "no program"),
         ("python3", "absolute path"),
+        ("/" + "x" * 5000, "no program"),
     ]:
         with pytest.raises(CannotHonour, match=words):
             interpreter(asked)
@@ -235,6 +236,16 @@ def test_what_is_no_python_is_refused(tmp_path: Path) -> None:
     broken.chmod(0o700)
     with pytest.raises(CannotHonour, match="out of order"):
         check_ipykernel(str(broken))
+
+
+@pytest.mark.parametrize("key", ["cwd", "python", "kernelspec", "memory", "env.A-", "nonsense"])
+async def test_a_long_value_or_key_is_not_repeated_whole(tmp_path: Path, key: str) -> None:
+    long = "/" + "x" * 100_000
+    async with process_bench(tmp_path) as bench:
+        for name, value in ((f"local:{key}", long), (f"local:{key}{long}", "x")):
+            faults_here = await bench.engine.check(Session(runtime_config=RuntimeConfig(properties={name: value})))
+            assert len(faults_here) == 1
+            assert len(faults_here[0].field) + len(faults_here[0].description) < 1000
 
 
 async def test_check_joins_what_the_request_and_what_the_machine_say(tmp_path: Path) -> None:

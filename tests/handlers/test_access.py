@@ -12,6 +12,7 @@ from jupyter_server.base.handlers import JupyterHandler
 from traitlets.config import Config
 
 from jupyter_sessions.handlers.identity import caller_of, made_up, owner_name
+from jupyter_sessions.handlers.routes import ROUTES
 from jupyter_sessions.model.api import Caller
 from jupyter_sessions.model.names import LOCAL
 from jupyter_sessions.router import Router
@@ -113,9 +114,29 @@ async def test_nobody_is_told_so_in_json_and_never_sent_to_a_login(
     assert (ASKED, api.calls) == ([], [])
 
 
+VERBS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
+
+
+async def test_no_verb_of_any_path_lets_nobody_in(api: ScriptedSessions, http_server_client: Any) -> None:
+    nobody = Rest(http_server_client, None)
+    parts = {"project": "local", "location": "local", "session": "my-session", "template": "t", "operation": "op"}
+    paths = {route.path.format(**parts) for route in ROUTES} | {path for _, path, _ in CALLS} | {"nothing"}
+    for path in paths:
+        for method in VERBS:
+            for headers in ({}, {"Accept": "text/event-stream"}):
+                body = None if method in ("GET", "HEAD") else {}
+                assert (await nobody(method, path, body, headers)).status == 401, (method, path)
+    assert (ASKED, api.calls) == ([], [])
+
+
 async def test_a_foreign_host_is_refused(api: ScriptedSessions, jp_serverapp: Any, http_server_client: Any) -> None:
     call = rest(jp_serverapp, http_server_client)
-    (await call("GET", SESSIONS, headers={"Host": "evil.example"})).refused(403, "PERMISSION_DENIED")
+    for path in (SESSIONS, f"{SESSIONS}:watch", "openapi.json", "nothing"):
+        answer = await call("GET", path, headers={"Host": "evil.example"})
+        assert "ServerApp.local_hostnames" in answer.refused(403, "PERMISSION_DENIED")
+    (await Rest(http_server_client, None)("GET", SESSIONS, headers={"Host": "evil.example"})).refused(
+        403, "PERMISSION_DENIED"
+    )
 
 
 async def test_a_cookie_needs_the_xsrf_token_and_the_origin(

@@ -168,6 +168,7 @@ def test_a_folder_is_made_once_and_holds_logos_alone(tmp_path: Path) -> None:
     logos = Logos(tmp_path / "logos")
     folder = Path(logos.folder(str(source)))
     assert [each.name for each in folder.iterdir()] == ["logo-svg.svg"]
+    assert [place.stat().st_mode & 0o077 for place in (folder.parent, folder, folder / "logo-svg.svg")] == [0, 0, 0]
     assert logos.folder(str(source)) == str(folder) == Logos(tmp_path / "logos").folder(str(source))
     (source / "logo-svg.svg").write_text('<svg viewBox="0 0 22 22"></svg>')
     assert logos.folder(str(source)) != str(folder)

@@ -65,6 +65,11 @@ def test_a_body_is_an_object(body: bytes, what: str) -> None:
     assert faults(body) == {"": f"must be an object, not {what}"}
 
 
+def test_a_number_of_too_many_digits_is_refused_in_our_own_words() -> None:
+    said = faults(b'{"user": ' + b"9" * 5000 + b"}")[""]
+    assert said == "the body must be JSON in UTF-8: it holds a number of too many digits"
+
+
 def test_both_spellings_even_mixed() -> None:
     body = {
         "jupyter_session": {"displayName": "D", "kernel": "SCALA"},

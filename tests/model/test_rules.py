@@ -143,6 +143,11 @@ def test_names_lie_in_the_requests_parent() -> None:
     assert faults({"name": "projects/q/locations/l/sessions/abcd"}, parent=PARENT) == {
         "name": "must lie in projects/p/locations/l, the request's parent, or be left out"
     }
+    template = {"name": "projects/q/locations/l/sessionTemplates/t"}
+    # A template's id comes in its name, so it cannot be left out.
+    assert faults(template, SessionTemplate, parent=PARENT) == {
+        "name": "must lie in projects/p/locations/l, the request's parent"
+    }
     assert "4 to 63" in faults({"name": "projects/p/locations/l/sessions/abc"})["name"]
     assert "sessions/{id}" in faults({"name": "abcd"}, parent=PARENT)["name"]
     assert "sessionTemplates/{id}" in faults({"name": name}, SessionTemplate)["name"]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from jupyter_sessions.engines.process.wants import CWD, KERNELSPEC, PROPERTIES, PYTHON, Wants
+from jupyter_sessions.engines.process.wants import CWD, KERNELSPEC, PROPERTIES, PYTHON, Wants, shown
 from jupyter_sessions.model.errors import FieldViolation
 from jupyter_sessions.model.hostfile import KernelSpecEntry
 
@@ -62,7 +62,7 @@ class KernelChoice:
         # Jupyter's own managers lower the case of kernel names.
         name = next((n for n in (wants.kernelspec, wants.kernelspec.lower()) if n in installed), None)
         if name is None:
-            raise CannotHonour(field, f"there is no kernelspec {wants.kernelspec!r} here; {_listed(installed)}")
+            raise CannotHonour(field, f"there is no kernelspec {shown(wants.kernelspec)} here; {_listed(installed)}")
         entry = _entry(installed[name])
         if wants.scala and entry.language.lower() != "scala":
             raise CannotHonour(
@@ -104,10 +104,10 @@ def check_cwd(cwd: str) -> str:
     path = os.path.expanduser(cwd)
     if not os.path.isdir(path):
         raise CannotHonour(
-            f"{PROPERTIES}.{CWD}", f"there is no directory {path} on this machine; make it or name another"
+            f"{PROPERTIES}.{CWD}", f"there is no directory {shown(path)} on this machine; make it or name another"
         )
     if not os.access(path, os.R_OK | os.X_OK):
-        raise CannotHonour(f"{PROPERTIES}.{CWD}", f"{path} may not be entered by this account; name another")
+        raise CannotHonour(f"{PROPERTIES}.{CWD}", f"{shown(path)} may not be entered by this account; name another")
     return path
 
 
@@ -119,13 +119,16 @@ def interpreter(asked: str) -> str:
     path = Path(os.path.abspath(os.path.expanduser(asked)))
     if not os.path.isabs(os.path.expanduser(asked)):
         raise _python_fault("must be an absolute path of an interpreter or of an environment's directory")
-    candidates = [path / "bin" / "python", path / "bin" / "python3"] if path.is_dir() else [path]
+    # os.path answers False, where a Path would raise, for what is too long or in a place closed to this account.
+    is_directory = os.path.isdir(path)
+    candidates = [path / "bin" / "python", path / "bin" / "python3"] if is_directory else [path]
     for candidate in candidates:
-        if candidate.is_file() and os.access(candidate, os.X_OK):
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
             return str(candidate)
-    if path.is_dir():
-        raise _python_fault(f"{path} holds no bin/python; name an environment's directory or an interpreter")
-    raise _python_fault(f"{path} is no program that can be run on this machine; name an interpreter that is there")
+    said = shown(str(path))
+    if is_directory:
+        raise _python_fault(f"{said} holds no bin/python; name an environment's directory or an interpreter")
+    raise _python_fault(f"{said} is no program that can be run on this machine; name an interpreter that is there")
 
 
 def check_ipykernel(python: str) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from jupyter_sessions.model.errors import FieldViolation
 from jupyter_sessions.model.hostfile import MARK
+from jupyter_sessions.model.rules import join
 
 if TYPE_CHECKING:
     from jupyter_sessions.model.resources import Message, Session, SessionTemplate
@@ -31,6 +32,8 @@ MEMORY_LIMITED = sys.platform == "linux"
 
 _SIZES = {"": 1, "K": 1000, "M": 1000**2, "G": 1000**3, "Ki": 1 << 10, "Mi": 1 << 20, "Gi": 1 << 30}
 _SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(K|M|G|Ki|Mi|Gi)?")
+_LONGEST_SIZE = 24
+_SHOWN = 200
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS = frozenset(
     "name labels user sessionTemplate displayName description jupyterSession.kernel jupyterSession.displayName "
@@ -76,12 +79,17 @@ def read_wants(wanted: Session | SessionTemplate) -> tuple[Wants, list[FieldViol
 
 def parse_size(text: str) -> int | None:
     """Give the bytes of ``512Mi``, ``1.5G`` or ``268435456``; None if it is no size."""
-    found = _SIZE.fullmatch(text)
+    found = _SIZE.fullmatch(text) if len(text) <= _LONGEST_SIZE else None
     return int(float(found[1]) * _SIZES[found[2] or ""]) if found else None
 
 
+def shown(text: str) -> str:
+    """Give what a user wrote as a message repeats it: on one line, and not all of it where it is long."""
+    return repr(text if len(text) <= _SHOWN else text[:_SHOWN] + "…")
+
+
 def _fault(key: str, description: str) -> FieldViolation:
-    return FieldViolation(f"{PROPERTIES}.{key}", description)
+    return FieldViolation(join(PROPERTIES, key), description)
 
 
 def _property_fault(key: str, value: str) -> FieldViolation | None:
@@ -94,7 +102,7 @@ def _property_fault(key: str, value: str) -> FieldViolation | None:
     if key.startswith(ENV):
         name = key[len(ENV) :]
         if not _VARIABLE.fullmatch(name):
-            return _fault(key, f"{name!r} is no name of an environment variable: [A-Za-z_][A-Za-z0-9_]*")
+            return _fault(key, f"{shown(name)} is no name of an environment variable: [A-Za-z_][A-Za-z0-9_]*")
         if name == MARK:
             return _fault(key, "is how this service knows its processes; choose another name")
         return None
@@ -110,7 +118,7 @@ def _memory_fault(value: str) -> FieldViolation | None:
         return _fault(MEMORY, "cannot be enforced on this system (Linux only; usage is reported); remove it")
     size = parse_size(value)
     if size is None:
-        return _fault(MEMORY, f"{value!r} is no size: bytes, or a number with K, M, G, Ki, Mi or Gi, as in 2Gi")
+        return _fault(MEMORY, f"{shown(value)} is no size: bytes, or a number with K, M, G, Ki, Mi or Gi, as in 2Gi")
     if size < MIN_MEMORY:
         return _fault(MEMORY, f"must be at least 256Mi ({MIN_MEMORY} bytes), not {size} bytes")
     return None
