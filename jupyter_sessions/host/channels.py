@@ -127,7 +127,7 @@ class ChannelsHandler(SocketHandler):
             self.close(1000, "the kernel is dead")
         except StreamClosedError:
             # The peer is gone; what it was not given waits for it.
-            return
+            self._give_up()
         except Exception:
             log.exception("the websocket of client %s ends", consumer.session_id)
             self.close(1011, "the host failed")

@@ -57,6 +57,8 @@ class Consumer:
     def attach(self) -> None:
         """A websocket is there: connect, unless the sockets are still open for a reply."""
         self.gone_at = 0.0
+        if self._unread > REPLIES:
+            self._room.clear()
         if self._dealers is None:
             self._dealers = self._connect(self._received)
 
@@ -64,6 +66,8 @@ class Consumer:
         """The websocket is gone: the sockets stay only while something is to come on them."""
         self.gone_at = time.monotonic()
         self.cursor.waiting = False
+        # Nobody may wait for a reader that is gone: the websocket's own end would wait with it.
+        self._room.set()
         self._close_if_done()
 
     def hang_up(self) -> None:
@@ -86,9 +90,9 @@ class Consumer:
         self.wake.set()
 
     def send(self, channel: str, parts: Parts) -> None:
-        """Send a client's message to the kernel."""
+        """Send a client's message to the kernel; it may have left meanwhile."""
         if self._dealers is None:
-            return
+            self._dealers = self._connect(self._received)
         header = read_json(parts[0])
         name, kind = str(header.get("msg_id", "")), str(header.get("msg_type", ""))
         if channel == "stdin":
@@ -118,7 +122,7 @@ class Consumer:
     def _received(self, channel: str, parts: Parts) -> None:
         self.replies.append((channel, parts))
         self._unread += sum(map(len, parts))
-        if self._unread > REPLIES:
+        if self._unread > REPLIES and self.attached:
             self._room.clear()
         if channel == "stdin":
             self._asked_for_input = True

@@ -59,6 +59,7 @@ class Source:
     output: Log
     on_news: Callable[[Source, News], None]
     on_output: Callable[[], None]
+    queue: int = 0
     heard: bool = False
     socket: zmq.Socket[bytes] | None = field(default=None, repr=False)
 
@@ -127,7 +128,7 @@ class Drain:
     def _open(self, source: Source) -> None:
         socket = self._context.socket(zmq.SUB)
         socket.linger = 0
-        socket.rcvhwm = 0
+        socket.rcvhwm = source.queue
         socket.rcvbuf = _RECEIVE_BUFFER
         # A kernel's socket appears some time after its process: look for it every few ms, not every 100.
         socket.reconnect_ivl = 5

@@ -28,6 +28,7 @@ _NUDGE = 0.5
 _PATIENCE = 60.0
 _HELD = 64 << 20
 _HEARD, _UNBOUND = "heard", "unbound"
+_QUEUE = 16
 _SILENTLY = {"silent": True, "store_history": False, "user_expressions": {}, "allow_stdin": False}
 UNBOUND = """exec('''try:
     thread = get_ipython().kernel.iopub_socket.io_thread
@@ -117,8 +118,10 @@ class Kernel:
         self.activity.begin("restarting" if self.started else "starting")
         self.started = time.time()
         manager = self._process()
-        self._source = Source(manager.url("iopub"), self.activity, self.output, self._news, self._output)
-        self._awaited = {_HEARD, _UNBOUND} if manager.transport == "ipc" else {_HEARD}
+        unbound = manager.transport == "ipc"
+        self._awaited = {_HEARD, _UNBOUND} if unbound else {_HEARD}
+        queue = _QUEUE if unbound else 0
+        self._source = Source(manager.url("iopub"), self.activity, self.output, self._news, self._output, queue)
         await self._drain.open(self._source)
         for consumer in self.consumers.values():
             consumer.reconnect()
@@ -247,7 +250,8 @@ class Kernel:
         self._stop_nudging()
         held, self._held, self._held_bytes = self._held, [], 0
         for consumer, channel, parts in held:
-            consumer.send(channel, parts)
+            if self.consumers.get(consumer.session_id) is consumer:
+                consumer.send(channel, parts)
 
     async def _nudge(self) -> None:
         """Ask until iopub is heard, and an ipykernel has taken :data:`UNBOUND`: not before then is nothing lost."""
@@ -328,6 +332,8 @@ class Kernel:
 
     async def send(self, consumer: Consumer, channel: str, parts: Parts) -> None:
         """Hand a client's message to the kernel, at once or when its iopub is heard; waits where too much is held."""
+        if self.dead.is_set():
+            return
         if self._live.is_set():
             consumer.send(channel, parts)
             return

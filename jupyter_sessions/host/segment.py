@@ -13,6 +13,7 @@ from jupyter_sessions.host.frames import Part
 
 SEGMENT = 16 << 20
 _BLOCK = 1 << 18
+_PIECES = 512
 _COUNT = struct.Struct("<I")
 
 
@@ -59,12 +60,17 @@ class Segment:
         return written
 
     def _write_all(self, pieces: Sequence[Part]) -> None:
-        data = memoryview(b"".join(pieces))
+        # As many pieces at once as the system takes, large ones uncopied.
         place = self.size
-        while data:
-            done = os.pwrite(self._file.fileno(), data, place)
-            place += done
-            data = data[done:]
+        for at in range(0, len(pieces), _PIECES):
+            left = [memoryview(piece) for piece in pieces[at : at + _PIECES] if len(piece)]
+            while left:
+                done = os.pwritev(self._file.fileno(), left, place)
+                place += done
+                while left and done >= len(left[0]):
+                    done -= len(left.pop(0))
+                if left:
+                    left[0] = left[0][done:]
 
     def publish(self, following: int) -> None:
         """Let the last batch be read: the messages before number ``following``."""

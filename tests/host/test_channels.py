@@ -9,6 +9,7 @@ import json
 import os
 import signal
 import struct
+import sys
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
@@ -193,9 +194,11 @@ async def test_a_restart_keeps_websocket_and_id_and_forgets_the_variables() -> N
             assert model["connections"] == 1
 
 
-async def test_a_killed_kernel_comes_back_and_says_so() -> None:
-    async with serving() as host:
-        kernel = await host.start()
+@pytest.mark.parametrize("name", ["python3", "other"])
+async def test_a_killed_kernel_comes_back_and_says_so(name: str) -> None:
+    other = python_entry(argv=[sys.executable, "-mipykernel_launcher", "-f", "{connection_file}"])
+    async with serving(kernels={"python3": python_entry(), "other": other}) as host:
+        kernel = await host.start(name=name)
         async with host.channels(kernel) as channels:
             await channels.run("x = 1")
             (before,) = host.kernels.pids()

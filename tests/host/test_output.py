@@ -152,3 +152,32 @@ async def test_a_dead_kernel_leaves_no_file_and_no_log(tmp_path: Path) -> None:
         await host.request(f"/api/kernels/{kernel}", "DELETE")
         await until(lambda: not host.kernels.spool.logs)
         assert host.kernels.spool.disk_used == 0
+
+
+async def test_what_was_asked_before_the_kernel_was_there_is_done_for_who_left() -> None:
+    async with serving() as host:
+        kernel = await host.start()
+        async with host.channels(kernel, "mine") as channels:
+            request = await channels.execute("print('done')")
+            await until(lambda: host.kernels.get(kernel)._held)
+            await _leave(host, channels)
+        async with host.channels(kernel, "mine") as again:
+            assert text_of(await again.answers(request)) == "done\n"
+
+
+async def test_who_reads_no_replies_is_asked_for_no_more_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jupyter_sessions.host.consumer.REPLIES", 1 << 20)
+    async with serving() as host:
+        kernel = await host.start()
+        async with host.channels(kernel, "mine") as channels:
+            await channels.run("big = 'x' * (1 << 20)")
+            wanted = [await channels.execute("pass", user_expressions={"a": "big"}) for _ in range(6)]
+            consumer = host.kernels.get(kernel).consumers["mine"]
+            await until(lambda: len(consumer.replies) > 1 and not consumer.waits and not consumer._room.is_set())
+            held = await channels.execute("held = 1")
+            await host.json("/api/status")
+            assert not consumer.waits
+            for request in [*wanted, held]:
+                messages = await channels.until(lambda m: bool(m["msg_type"] == "execute_reply"))
+                assert messages[-1]["parent_header"]["msg_id"] == request
+            assert consumer._room.is_set()

@@ -128,7 +128,7 @@ def test_a_full_disk_drops_the_oldest_and_stops_nobody(
     log = open_spool(tmp_path, 16 * KIB, 1 << 30).open_log()
     cursor = log.cursor()
     with monkeypatch.context() as patch:
-        patch.setattr("os.pwrite", refuse)
+        patch.setattr("os.pwritev", refuse)
         add(log, *range(100))
     assert log.memory_used <= 16 * KIB
     add(log, *range(100, 200))
