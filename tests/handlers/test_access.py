@@ -124,7 +124,7 @@ async def test_no_verb_of_any_path_lets_nobody_in(api: ScriptedSessions, http_se
     for path in paths:
         for method in VERBS:
             for headers in ({}, {"Accept": "text/event-stream"}):
-                body = None if method in ("GET", "HEAD") else {}
+                body: dict[str, Any] | None = None if method in ("GET", "HEAD") else {}
                 assert (await nobody(method, path, body, headers)).status == 401, (method, path)
     assert (ASKED, api.calls) == ([], [])
 
