@@ -58,7 +58,7 @@ class Actions:
         self._clock = clock
         self._step = on_step
         self._threads = ThreadPoolExecutor(4, "sessions-files")
-        self._do: dict[type[Any], Callable[[Tracked, Any], Awaitable[None]]] = {
+        self._do: dict[type[Any], Callable[[Tracked, SessionRow, Any], Awaitable[None]]] = {
             verdicts.Start: self._start,
             verdicts.Remark: self._remark,
             verdicts.Activate: self._activate,
@@ -118,7 +118,10 @@ class Actions:
         return locks.acquire(row.lock_dir)
 
     async def _act(self, tracked: Tracked) -> None:
-        """Decide anew from what is true under the lock, then do it."""
+        """Decide anew from what is true under the lock, then do it to the very row that was judged.
+
+        ``tracked`` may take a newer row during any wait; what is written is the judged one's, or Stale is raised.
+        """
         row = await self._store.read(lambda c: rows.find_uuid(c, tracked.row.uuid))
         if row is None:
             # Removed by another server while this one waited: what `_lock` made again must go.
@@ -130,91 +133,88 @@ class Actions:
             return
         verdict = verdicts.judge(tracked.facts(now), await self.observe(tracked))
         if not isinstance(verdict, verdicts.Wait):
-            await self._do[type(verdict)](tracked, verdict)
+            await self._do[type(verdict)](tracked, row, verdict)
 
     async def _commit(
-        self, tracked: Tracked, what: str, work: Callable[[sqlite3.Connection], SessionRow | None], tell: bool = True
-    ) -> None:
+        self, tracked: Tracked, what: str, work: Callable[[sqlite3.Connection], SessionRow], tell: bool = True
+    ) -> SessionRow:
         self._step(f"{what}: before commit")
         row = await self._store.write(work)
         self._step(f"{what}: committed")
-        if row is not None:
-            tracked.take(row, self._clock.steady())
+        tracked.take(row, self._clock.steady())
         if tell:
             await self._feed.catch_up()
             self._step(f"{what}: told")
+        return row
 
-    async def _start(self, tracked: Tracked, verdict: verdicts.Start) -> None:
-        old = tracked.row
-        new = dataclasses.replace(old, incarnation=verdict.incarnation)
-        await self._commit(tracked, "start", lambda c: rows.update(c, old, new), tell=False)
+    async def _start(self, tracked: Tracked, row: SessionRow, verdict: verdicts.Start) -> None:
+        new = dataclasses.replace(row, incarnation=verdict.incarnation)
+        begun = await self._commit(tracked, "start", lambda c: rows.update(c, row, new), tell=False)
         try:
-            await self._engine.start(tracked.job, verdict.incarnation)
+            await self._engine.start(tracked.job_of(row), verdict.incarnation)
         except OSError as error:
-            await self._refused(tracked, error)
+            await self._refused(tracked, begun, error)
             return
         except InvalidArgument as error:
-            await self._fail(tracked, str(error))
+            await self._finish(tracked, begun, verdicts.Finish((verdicts.Step(State.FAILED, str(error)),)))
             return
         self._step("start: acted")
 
-    async def _refused(self, tracked: Tracked, error: OSError) -> None:
-        """Nothing was spawned: say so, and try again without counting it."""
+    async def _refused(self, tracked: Tracked, row: SessionRow, error: OSError) -> None:
+        """Nothing was spawned: say so, and try again without counting it, here or in another server."""
         now = self._clock.steady()
-        tracked.refused += 1
         tracked.since, tracked.due = now, now + REFUSED_S
         message = f"The machine refused to start it ({error.strerror or error}); trying again"
-        if message != tracked.row.session.state_message:
-            await self._remark(tracked, verdicts.Remark(message))
+        back = dataclasses.replace(row, incarnation=row.incarnation - 1)
+        if message == row.session.state_message:
+            await self._commit(tracked, "refused", lambda c: rows.update(c, row, back), tell=False)
+        else:
+            await self._remark(tracked, back, verdicts.Remark(message))
 
-    async def _remark(self, tracked: Tracked, verdict: verdicts.Remark) -> None:
-        row, now = tracked.row, self._clock.now()
+    async def _remark(self, tracked: Tracked, row: SessionRow, verdict: verdicts.Remark) -> None:
+        now = self._clock.now()
         await self._commit(tracked, "remark", lambda c: transitions.remark(c, row, verdict.message, now))
 
-    async def _activate(self, tracked: Tracked, verdict: verdicts.Activate) -> None:
-        tracked.kernels = await self._engine.kernels(tracked.job)
-        row, now = tracked.row, self._clock.now()
+    async def _activate(self, tracked: Tracked, row: SessionRow, verdict: verdicts.Activate) -> None:
+        tracked.kernels = await self._engine.kernels(tracked.job_of(row))
+        now = self._clock.now()
         move = (State.ACTIVE, words.READY, now)
-        await self._commit(
+        activated = await self._commit(
             tracked,
             "activate",
             lambda c: transitions.advance(c, row, [move], now, change=lambda s: with_endpoint(s, verdict.alive)),
         )
-        await self._push(tracked, verdicts.Push())
+        await self._push(tracked, activated, verdicts.Push())
 
-    async def _push(self, tracked: Tracked, verdict: verdicts.Push) -> None:
-        await self._engine.update(tracked.job)
-        old = tracked.row
-        new = dataclasses.replace(old, limits_pending=False)
-        await self._commit(tracked, "limits", lambda c: rows.update(c, old, new), tell=False)
+    async def _push(self, tracked: Tracked, row: SessionRow, verdict: verdicts.Push) -> None:
+        await self._engine.update(tracked.job_of(row))
+        new = dataclasses.replace(row, limits_pending=False)
+        await self._commit(tracked, "limits", lambda c: rows.update(c, row, new), tell=False)
 
-    async def _doom(self, tracked: Tracked, verdict: verdicts.Doom) -> None:
-        row, now = dataclasses.replace(tracked.row, failing=verdict.message), self._clock.now()
-        await self._commit(tracked, "doom", lambda c: transitions.remark(c, row, verdict.message, now))
+    async def _doom(self, tracked: Tracked, row: SessionRow, verdict: verdicts.Doom) -> None:
+        doomed, now = dataclasses.replace(row, failing=verdict.message), self._clock.now()
+        await self._commit(tracked, "doom", lambda c: transitions.remark(c, doomed, verdict.message, now))
 
-    async def _stop(self, tracked: Tracked, verdict: verdicts.Stop) -> None:
+    async def _stop(self, tracked: Tracked, row: SessionRow, verdict: verdicts.Stop) -> None:
         now = self._clock.steady()
         if tracked.stop_since is None:
             tracked.stop_since = now
         self._step("stop: before")
-        await self._engine.stop(tracked.job, verdict.reason, now - tracked.stop_since + verdict.skip)
+        await self._engine.stop(tracked.job_of(row), verdict.reason, now - tracked.stop_since + verdict.skip)
         self._step("stop: acted")
 
-    async def _finish(self, tracked: Tracked, verdict: verdicts.Finish) -> None:
+    async def _finish(self, tracked: Tracked, row: SessionRow, verdict: verdicts.Finish) -> None:
         now = self._clock.now()
         moves = [(step.state, step.message, round(step.time * SECOND) or now) for step in verdict.steps]
         if verdict.with_log:
             state, message, time = moves[-1]
             moves[-1] = (state, words.with_log(message, await self._last_lines(tracked)), time)
-        row, heartbeat = tracked.row, tracked.heartbeat
+        heartbeat = tracked.heartbeat
         await self._commit(
             tracked,
             "finish",
             lambda c: transitions.advance(c, row, moves, now, change=lambda s: usage.final(s, heartbeat)),
         )
-
-    async def _fail(self, tracked: Tracked, message: str) -> None:
-        await self._finish(tracked, verdicts.Finish((verdicts.Step(State.FAILED, message),)))
 
     async def _last_lines(self, tracked: Tracked) -> str:
         try:
@@ -223,14 +223,15 @@ class Actions:
             return ""  # the reason stands without its log
         return page.content
 
-    async def _remove(self, tracked: Tracked, verdict: verdicts.Remove) -> None:
-        row, now = tracked.row, self._clock.now()
+    async def _remove(self, tracked: Tracked, row: SessionRow, verdict: verdicts.Remove) -> None:
+        now = self._clock.now()
         self._step("remove: before")
         await self.in_thread(self._directories.remove, row.uuid, row.lock_dir)
         self._step("remove: acted")
 
-        def removed(connection: sqlite3.Connection) -> None:
+        def removed(connection: sqlite3.Connection) -> SessionRow:
             transitions.remove(connection, row, now)
+            return row
 
         await self._commit(tracked, "remove", removed)
 

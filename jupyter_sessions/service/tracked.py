@@ -26,8 +26,7 @@ class Tracked:
     """One unsettled session.
 
     ``since`` is when this server first saw it in its phase, ``stop_since`` when it first did a step of its end,
-    ``due`` when it looks again: all of the steady clock. ``refused`` counts starts that the machine refused,
-    ``trouble`` is what kept it from being looked at last time.
+    ``due`` when it looks again: all of the steady clock. ``trouble`` is what kept it from being looked at last time.
     """
 
     row: SessionRow
@@ -39,7 +38,6 @@ class Tracked:
     kernels: Sequence[OfferedKernel] | None = None
     heartbeat: Heartbeat | None = None
     stop_since: float | None = None
-    refused: int = 0
     trouble: str = ""
     visit: asyncio.Task[None] | None = None
 
@@ -64,6 +62,10 @@ class Tracked:
         if isinstance(seen, Alive | Gone) and seen.heartbeat is not None:
             self.heartbeat = seen.heartbeat
 
+    def job_of(self, row: SessionRow) -> Job:
+        """Give the job of this session as ``row`` has it."""
+        return dataclasses.replace(self.job, session=row.session)
+
     def facts(self, now: float) -> Facts:
         """Give what a verdict needs, at ``now`` of the steady clock."""
         row = self.row
@@ -76,15 +78,14 @@ class Tracked:
             deleting=row.deleting,
             limits_pending=row.limits_pending,
             failing=row.failing,
-            refused=self.refused,
         )
 
     def take(self, row: SessionRow, now: float) -> None:
-        """Go on with a newer row; a new phase starts its clocks."""
-        if row.version == self.row.version:
+        """Go on with a newer row, never back to an older snapshot's; a new phase starts its clocks."""
+        if row.version <= self.row.version:
             return
         old, self.row = self.row, row
-        self.job = dataclasses.replace(self.job, session=row.session)
+        self.job = self.job_of(row)
         if (old.state, bool(old.failing), old.deleting) != (row.state, bool(row.failing), row.deleting):
             self.since, self.stop_since, self.due = now, None, now
 

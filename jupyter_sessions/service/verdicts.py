@@ -21,7 +21,7 @@ TRIES = 5
 class Facts:
     """One row as a verdict needs it; ``waited`` is how long this server saw it in its state, in seconds.
 
-    ``refused`` is how many of the incarnations the machine refused to start.
+    ``incarnation`` counts the hosts that were started, whatever server did it: no restart of servers makes more.
     """
 
     state: State
@@ -32,7 +32,6 @@ class Facts:
     deleting: bool = False
     limits_pending: bool = False
     failing: str = ""
-    refused: int = 0
 
 
 @dataclass(frozen=True)
@@ -155,9 +154,8 @@ def _not_started(facts: Facts, seen: Gone) -> Verdict:
         return _over(facts, seen)
     if facts.waited > READY_S:
         return _failed(words.late(READY_S, facts.message), with_log=True)
-    tried = max(facts.incarnation, seen.incarnation)
-    started = tried - facts.refused
-    return Start(tried + 1) if started < TRIES else _failed(words.worn_out(started), with_log=True)
+    tried = facts.incarnation
+    return Start(tried + 1) if tried < TRIES else _failed(words.worn_out(tried), with_log=True)
 
 
 def _worth_a_retry(end: End) -> bool:

@@ -92,7 +92,7 @@ class FakeEngine:
     """An engine over a World.
 
     ``faults`` is what ``check`` answers; ``blind`` makes ``observe`` answer CannotTell; ``refuse`` is raised by
-    ``start``, ``hang`` keeps ``observe`` waiting until it is set.
+    ``start`` and counted in ``refusals``, ``hang`` keeps ``observe`` waiting until it is set.
     """
 
     name = "fake"
@@ -102,6 +102,7 @@ class FakeEngine:
         self.faults: list[FieldViolation] = []
         self.blind = ""
         self.refuse: OSError | None = None
+        self.refusals = 0
         self.hang: asyncio.Event | None = None
         self.observed = 0
 
@@ -120,6 +121,7 @@ class FakeEngine:
     async def start(self, job: Job, incarnation: int) -> None:
         """Make a host, which serves at once if the world says so."""
         if self.refuse is not None:
+            self.refusals += 1
             raise self.refuse
         known = self.world.hosts.get(job.uuid)
         if known is not None and (known.alive or known.marked):

@@ -335,6 +335,25 @@ async def test_a_start_that_the_machine_refuses_fails_no_session(tmp_path: Path)
         assert (await finished(service, operation)).response is not None
 
 
+async def test_starts_that_the_machine_refused_count_in_no_server(tmp_path: Path) -> None:
+    clock, engine = MovedClock(), FakeEngine()
+    engine.refuse = OSError(errno.EAGAIN, "Resource temporarily unavailable")
+    async with serving(tmp_path, engine=engine, clock=clock.clock) as first:
+        await first.create_session(ALICE, LOCAL, Session(), "waiting")
+        async with serving(tmp_path, engine=engine, clock=clock.clock):
+            for count in range(1, 13):
+                await until(lambda: engine.refusals >= count)  # noqa: B023 - asked before count changes
+                clock.wait(1.1)
+    async with serving(tmp_path, engine=engine, clock=clock.clock) as third:
+        seen = engine.refusals
+        await until(lambda: engine.refusals > seen)
+        assert (await third.get_session(ALICE, named("waiting"))).state is State.CREATING
+        engine.refuse = None
+        clock.wait(1.1)
+        await in_state(third, "waiting", State.ACTIVE)
+        assert [incarnation for _, incarnation in engine.world.spawned] == [1]
+
+
 async def test_leftovers_of_this_store_are_ended_and_removed(tmp_path: Path) -> None:
     world = World()
     async with serving(tmp_path, world) as service:

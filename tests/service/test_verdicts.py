@@ -61,7 +61,6 @@ def fails(verdict: Verdict, text: str) -> bool:
         (replace(CREATING, waited=99), LOADING, Doom(words.late(45, "loading"))),
         (replace(CREATING, failing="late"), LOADING, Stop("late")),
         (replace(CREATING, failing="late"), BLIND, Stop("late")),
-        (replace(CREATING, incarnation=6, refused=3), Gone(0), Start(7)),
         (ACTIVE, SERVING, Wait()),
         (ACTIVE, BLIND, Wait()),
         (replace(ACTIVE, limits_pending=True), SERVING, Push()),
