@@ -97,9 +97,8 @@ class RemoteHosts:
 
     async def restart(self, kernel: RemoteKernel) -> None:
         """Restart the kernel under its id; returns when it runs again. Its websockets stay."""
-        model = await self._act(kernel, "POST", "/restart", START_TIMEOUT)
-        if isinstance(model, dict):
-            self._registry.update(kernel.kernel_id, model)
+        # The model in the answer may be older than what the stream has told meanwhile, and would then stay.
+        await self._act(kernel, "POST", "/restart", START_TIMEOUT)
 
     async def shutdown(self, kernel: RemoteKernel) -> None:
         """End the kernel and forget it; one that is gone already is no error."""

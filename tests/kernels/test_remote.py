@@ -81,10 +81,8 @@ async def test_a_start_says_all_the_host_needs() -> None:
 async def test_interrupt_restart_and_shutdown_reach_the_host() -> None:
     one = kernel()
     async with running(one) as (hosts, registry, peer):
-        peer.models["k1"] = model("k1", "idle", connections=2)
         await hosts.interrupt(one)
         await hosts.restart(one)
-        assert (one.execution_state, one.connections) == ("idle", 2)
         told: list[tuple[str, str]] = []
         registry.subscribe(lambda k, what: told.append((what, k.reason)))
         await hosts.shutdown(one)
@@ -95,6 +93,16 @@ async def test_interrupt_restart_and_shutdown_reach_the_host() -> None:
         ]
         assert told == [("dead", "the kernel was shut down"), ("removed", "the kernel was shut down")]
         assert registry.get("k1") is None
+
+
+async def test_an_answer_never_overtakes_what_the_stream_has_told() -> None:
+    one = kernel()
+    async with running(one) as (hosts, registry, peer):
+        registry.take("uuid-1", model("k1", "idle"))
+        # Written by the host before the kernel was idle again, read here after the stream has said so.
+        peer.models["k1"] = model("k1", "restarting")
+        await hosts.restart(one)
+        assert one.execution_state == "idle"
 
 
 async def test_a_shutdown_of_what_is_gone_is_no_error() -> None:
