@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.model import names
 from jupyter_sessions.model.api import Caller, ListRequest, Location, Page, SessionsApi
+from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, gather
 from jupyter_sessions.model.names import LocationName, OperationName, SessionName, TemplateName
 
 if TYPE_CHECKING:
@@ -119,7 +120,12 @@ async def get_location(api: SessionsApi, request: Request) -> Json:
 async def create_session(api: SessionsApi, request: Request) -> Json:
     """Answer the operation that makes a session."""
     query = request.query
-    session = request.read_session()
+    try:
+        session = request.read_session()
+    except InvalidArgument as error:
+        session_id = query["sessionId"]
+        of_id = gather(lambda: names.check_session_id(session_id)) if session_id else []
+        raise InvalidArgument([*of_id, *error.violations]) from error
     made = await api.create_session(request.caller, request.location, session, query["sessionId"], query["requestId"])
     return request.dump(made)
 
@@ -148,8 +154,6 @@ async def terminate_session(api: SessionsApi, request: Request) -> Json:
 
 def read_terminate(body: Json) -> str:
     """Read the body of ``:terminate`` and give its request id, perhaps empty; raises InvalidArgument."""
-    from jupyter_sessions.model.errors import FieldViolation, InvalidArgument
-
     spellings = ("requestId", "request_id")
     faults = [
         FieldViolation(name, "is no field of this request; it takes requestId")

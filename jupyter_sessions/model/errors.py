@@ -20,7 +20,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -72,6 +72,17 @@ class InvalidArgument(SessionsError):
         rows = [{"field": v.field, "description": v.description} for v in self.violations]
         message = "; ".join(f"{v.field}: {v.description}" if v.field else v.description for v in self.violations)
         super().__init__(message, [{"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": rows}])
+
+
+def gather(*checks: Callable[[], object]) -> list[FieldViolation]:
+    """Run every check and give the faults of those that raise InvalidArgument, so that all are told at once."""
+    found: list[FieldViolation] = []
+    for check in checks:
+        try:
+            check()
+        except InvalidArgument as error:
+            found += error.violations or [FieldViolation("", error.message)]
+    return found
 
 
 class FailedPrecondition(SessionsError):

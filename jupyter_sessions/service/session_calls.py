@@ -18,6 +18,7 @@ from jupyter_sessions.model.errors import (
     NotFound,
     ResourceExhausted,
     SessionsError,
+    gather,
 )
 from jupyter_sessions.model.names import LocationName, SessionName
 from jupyter_sessions.model.resources import Operation, OperationType, RuntimeInfo, Session
@@ -43,12 +44,13 @@ class SessionCalls:
         """Check everything, then commit the session, its operation and the request id together."""
         core = self._core
         core.check(parent)
-        check_request_id(request_id)
+        faults = gather(lambda: check_request_id(request_id))
         request = Request(caller.name, parent, "create", request_id)
-        if request_id and (known := await core.feed.read(lambda c: operation_rows.answered(c, request))):
+        if request_id and not faults and (known := await core.feed.read(lambda c: operation_rows.answered(c, request))):
             return known
+        faults += gather(lambda: _session_id(parent, session, session_id))
+        wanted = await self._complete(caller, parent, session, faults)
         session_id = _session_id(parent, session, session_id)
-        wanted = await self._complete(caller, parent, session)
         lock_dir_of = core.reconciler.actions().lock_dir
         for _ in range(_TRIES):
             chosen = session_id or names.new_session_id()
@@ -64,12 +66,15 @@ class SessionCalls:
             return operation
         raise AlreadyExists("no free session id was found; name one as sessionId")
 
-    async def _complete(self, caller: Caller, parent: LocationName, session: Session) -> Session:
-        """Merge template and defaults, and refuse what cannot be honoured, every fault at once."""
+    async def _complete(
+        self, caller: Caller, parent: LocationName, session: Session, known: Sequence[FieldViolation]
+    ) -> Session:
+        """Merge template and defaults, and refuse what cannot be honoured, every fault (``known`` too) at once."""
         core = self._core
-        faults = rules.check(session, parent)
+        fields = {fault.field for fault in known}
+        faults = [fault for fault in rules.check(session, parent) if fault.field not in fields]
         if faults:
-            raise InvalidArgument(faults)
+            raise InvalidArgument([*known, *faults])
         if session.session_template:
             name = names.parse_template(session.session_template, "sessionTemplate", parent)
             found = await core.feed.read(lambda c: template_rows.find(c, name))
@@ -79,7 +84,7 @@ class SessionCalls:
         wanted = Session(**{key: getattr(session, key) for key in _SETTABLE}, creator=caller.name)
         limits = core.limits
         wanted = merge.fill_defaults(wanted, round(limits.ttl * SECOND), round(limits.idle_ttl * SECOND))
-        faults = [*limits.check(wanted), *await core.faults(wanted)]
+        faults = [*known, *limits.check(wanted), *await core.faults(wanted)]
         if faults:
             raise InvalidArgument(faults)
         return wanted

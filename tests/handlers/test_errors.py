@@ -161,6 +161,22 @@ async def test_every_fault_of_a_body_is_told_at_once(api: ScriptedSessions, call
     assert answer.violations.keys() == {"labels.A", "environmentConfig.executionConfig.ttl", "nonsense"}
 
 
+async def test_the_faults_of_query_and_body_are_told_together(
+    jp_serverapp: Any, http_server_client: Any, tmp_path: Path
+) -> None:
+    call = rest(jp_serverapp, http_server_client)
+    async with embedded(jp_serverapp, tmp_path, max_ttl=7200.0):
+        wrong = f"{SESSIONS}?sessionId=A&requestId=a%20b"
+        ttl = "environmentConfig.executionConfig.ttl"
+        assert (await call("POST", wrong, {"labels": {"A": "b"}})).violations.keys() == {"sessionId", "labels.A"}
+        body: dict[str, Any] = {"environmentConfig": {"executionConfig": {"ttl": "7201s"}}}
+        assert (await call("POST", wrong, body)).violations.keys() == {"requestId", "sessionId", ttl}
+        body["name"] = "projects/local/locations/local/sessions/another-one"
+        answer = await call("POST", f"{SESSIONS}?sessionId=my-session", body)
+        assert answer.violations.keys() == {"name", ttl}
+        assert (await call("GET", SESSIONS)).body == {"sessions": []}
+
+
 async def test_a_terminate_body_takes_only_a_request_id(api: ScriptedSessions, call: Rest) -> None:
     path = f"{SESSIONS}/my-session:terminate"
     for body, field in [
