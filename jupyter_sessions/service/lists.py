@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ from typing import Generic, TypeVar
 from jupyter_sessions.model import filter as filters
 from jupyter_sessions.model import pages
 from jupyter_sessions.model.api import ListRequest, Page
+from jupyter_sessions.model.errors import Internal
 from jupyter_sessions.model.names import LocationName
 from jupyter_sessions.model.resources import Message, Operation, Session, SessionTemplate
 from jupyter_sessions.service import stored
 from jupyter_sessions.service.feed import ChangeFeed
 from jupyter_sessions.service.filter_sql import TABLES, Condition, compile_filter
 
+log = logging.getLogger(__name__)
 M = TypeVar("M", bound=Message)
 _NOT_HIDDEN = {"operations": " AND hidden = 0"}
 
@@ -60,32 +63,38 @@ async def page(
     condition = compile_filter(expr, kind.cls)
     fits = None if expr is None or condition.whole else filters.predicate(expr, kind.cls)
     query = Query(kind, location, size, condition, fits, after)
-    items, more = await feed.read(lambda c: read(c, query))
-    token = pages.sign(key, bound, request.filter, _cursor(items[-1])) if more else ""
-    return Page(items, token)
+    items, following = await feed.read(lambda c: read(c, query))
+    return Page(items, pages.sign(key, bound, request.filter, following) if following else "")
 
 
-def _cursor(item: Message) -> pages.Cursor:
-    assert isinstance(item, Session | SessionTemplate | Operation)  # noqa: S101 - the three kinds above
-    time = item.metadata.create_time if isinstance(item, Operation) else item.create_time
-    return pages.Cursor(time, item.name)
-
-
-def read(connection: sqlite3.Connection, query: Query[M]) -> tuple[Sequence[M], bool]:
-    """Read a page's items and whether more follow."""
-    found: list[M] = []
+def read(connection: sqlite3.Connection, query: Query[M]) -> tuple[Sequence[M], pages.Cursor | None]:
+    """Read a page's items and, if more follow, the cursor of its last one. Rows that cannot be read are left out."""
+    found: list[tuple[pages.Cursor, M]] = []
     after = query.after
     while True:
         batch = _batch(connection, query, after)
-        found += [item for item in batch if query.fits is None or query.fits(item)]
+        items = ((cursor, _load(query.kind, cursor, text)) for cursor, text in batch)
+        found += [(c, item) for c, item in items if item is not None and (query.fits is None or query.fits(item))]
         if len(found) > query.size:
-            return found[: query.size], True
+            return [item for _, item in found[: query.size]], found[query.size - 1][0]
         if len(batch) <= query.size:
-            return found, False
-        after = _cursor(batch[-1])
+            return [item for _, item in found], None
+        after = batch[-1][0]
 
 
-def _batch(connection: sqlite3.Connection, query: Query[M], after: pages.Cursor | None) -> list[M]:
+def _load(kind: Kind[M], cursor: pages.Cursor, text: str) -> M | None:
+    """Read one row; one that cannot be read (by an older program, say) is logged and hides no other."""
+    try:
+        return kind.load(text)
+    except Internal as error:
+        log.error("%s is left out of its list: %s", cursor.name, error)
+        return None
+
+
+def _batch(
+    connection: sqlite3.Connection, query: Query[M], after: pages.Cursor | None
+) -> list[tuple[pages.Cursor, str]]:
+    """Read up to one row more than a page from a cursor on, each as its own cursor and its text."""
     table = TABLES[query.kind.cls].name
     where, values = "", list[str | int]([str(query.location)])
     if after is not None:
@@ -93,8 +102,9 @@ def _batch(connection: sqlite3.Connection, query: Query[M], after: pages.Cursor 
         where = " AND create_time <= ? AND (create_time < ? OR id > ?)"
         values += [after.create_time, after.create_time, after.name.rpartition("/")[2]]
     sql = (
-        f"SELECT resource FROM {table} WHERE parent = ?{_NOT_HIDDEN.get(table, '')}{where} "  # noqa: S608 - literals
+        f"SELECT create_time, id, resource FROM {table} WHERE parent = ?{_NOT_HIDDEN.get(table, '')}{where} "  # noqa: S608 - literals
         f"AND {query.condition.sql} ORDER BY create_time DESC, id LIMIT {query.size + 1}"
     )
     rows = connection.execute(sql, (*values, *query.condition.values))
-    return [query.kind.load(str(row[0])) for row in rows]
+    prefix = f"{query.location}/{query.kind.collection}/"
+    return [(pages.Cursor(int(time), f"{prefix}{id}"), str(text)) for time, id, text in rows]

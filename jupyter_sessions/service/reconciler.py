@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 FOLLOW_S = 2.0
 STOP_S = 5.0
 HOUSEKEEPING_S = 3600.0
+PURGED = 100
+"""How many old rows one round of housekeeping removes: each costs a look at the processes."""
 
 
 class Reconciler:
@@ -115,9 +117,9 @@ class Reconciler:
     async def follow(self, batch: Sequence[Change]) -> None:
         """Bring memory up to the rows of these changes; called by the feed before they are told."""
         wanted = {change.session_uuid for change in batch}
-        found = await self._store.read(lambda c: [rows.find_uuid(c, uuid) for uuid in wanted])
-        for uuid, row in zip(wanted, found, strict=True):
-            await self._follow(uuid, row)
+        found = await self._store.read(lambda c: rows.find_uuids(c, wanted))
+        # Together: a session that is slow to look at keeps the others, and every request, waiting only once.
+        await asyncio.gather(*(self._follow(uuid, row) for uuid, row in found.items()))
         self._woken.set()
 
     async def _follow(self, uuid: str, row: SessionRow | None) -> None:
@@ -227,11 +229,11 @@ class Reconciler:
     async def _purge(self) -> None:
         now = self._clock.now()
         await self._store.write(lambda c: store.tidy(c, now, self._operation_days))
-        for row in await self._store.read(lambda c: store.expired(c, self._parent, now, self._session_days)):
-            tracked = track(row, self._store.uuid, self._directories, self._machine, self._clock.steady())
-            if tracked.place is not Place.ELSEWHERE:
-                with contextlib.suppress(rows.Stale):
-                    self._track(await self._store.write(partial(mark_deleting, row)))
+        bound = now - int(self._session_days * store.DAY)
+        for row in await self._store.read(lambda c: rows.ended_before(c, self._parent, bound, PURGED)):
+            # Another machine's too: what has ended runs nowhere, and its machine may never come back.
+            with contextlib.suppress(rows.Stale):
+                self._track(await self._store.write(partial(mark_deleting, row)))
         self._woken.set()
 
 

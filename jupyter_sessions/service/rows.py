@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,16 +102,42 @@ def _one(connection: sqlite3.Connection, where: str, values: Sequence[str]) -> S
     return None if found is None else _row(found)
 
 
+def find_uuids(connection: sqlite3.Connection, wanted: Collection[str]) -> dict[str, SessionRow | None]:
+    """Read the rows of several uuids, None where there is none; one that cannot be read is logged and left out."""
+    found: dict[str, SessionRow | None] = {}
+    for uuid in wanted:
+        with _leaving(uuid):
+            found[uuid] = find_uuid(connection, uuid)
+    return found
+
+
 def unsettled(connection: sqlite3.Connection, parent: LocationName) -> list[SessionRow]:
     """Read every row of a location that is live or to be deleted; one that cannot be read is logged and left."""
-    query = f"SELECT {_COLUMNS} FROM sessions WHERE parent = ? AND (state < ? OR deleting = 1)"  # noqa: S608 - as above
+    return _some(connection, "parent = ? AND (state < ? OR deleting = 1)", (str(parent), int(State.TERMINATED)))
+
+
+def ended_before(connection: sqlite3.Connection, parent: LocationName, time: int, most: int) -> list[SessionRow]:
+    """Read up to ``most`` rows that ended before ``time``, oldest first; one that cannot be read is logged and left."""
+    where = "parent = ? AND state >= ? AND deleting = 0 AND final_time < ? ORDER BY final_time LIMIT ?"
+    return _some(connection, where, (str(parent), int(State.TERMINATED), time, most))
+
+
+def _some(connection: sqlite3.Connection, where: str, values: Sequence[str | int]) -> list[SessionRow]:
     found: list[SessionRow] = []
-    for values in connection.execute(query, (str(parent), int(State.TERMINATED))):
-        try:
-            found.append(_row(values))
-        except Internal as error:
-            log.error("session %s is left as it is: %s", values[0], error)
+    query = f"SELECT {_COLUMNS} FROM sessions WHERE {where}"  # noqa: S608 - as above
+    for row in connection.execute(query, values):
+        with _leaving(row[0]):
+            found.append(_row(row))
     return found
+
+
+@contextlib.contextmanager
+def _leaving(uuid: str) -> Iterator[None]:
+    """Log a row that cannot be read and go on with the next."""
+    try:
+        yield
+    except Internal as error:
+        log.error("session %s is left as it is: %s", uuid, error)
 
 
 def count_live(connection: sqlite3.Connection, parent: LocationName) -> int:

@@ -5,12 +5,9 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from jupyter_sessions.model.names import LocationName
-from jupyter_sessions.model.states import State
-from jupyter_sessions.service import changes, rows, schema
+from jupyter_sessions.service import changes, schema
 from jupyter_sessions.service.clocks import SECOND
 from jupyter_sessions.service.database import Database
-from jupyter_sessions.service.rows import SessionRow
 
 FILE = "sessions.db"
 DAY = 86_400 * SECOND
@@ -32,15 +29,6 @@ class SessionStore(Database):
         await super().open()
         identity, self.hmac_key = await self.read(lambda c: (schema.meta(c, "store_uuid"), schema.meta(c, "hmac_key")))
         self.uuid = identity.decode()
-
-
-def expired(connection: sqlite3.Connection, parent: LocationName, now: int, kept_days: float) -> list[SessionRow]:
-    """Read up to 100 ended sessions older than ``kept_days``, oldest first."""
-    found = connection.execute(
-        "SELECT uuid FROM sessions WHERE parent = ? AND state >= ? AND final_time < ? ORDER BY final_time LIMIT 100",
-        (str(parent), int(State.TERMINATED), now - int(kept_days * DAY)),
-    ).fetchall()
-    return [row for row in (rows.find_uuid(connection, str(values[0])) for values in found) if row is not None]
 
 
 def tidy(connection: sqlite3.Connection, now: int, operation_days: float) -> None:

@@ -131,9 +131,10 @@ def test_sql_and_predicate_agree(
             fits = filters.predicate(expr, kind.cls)
             condition = compile_filter(expr, kind.cls)
             query = lists.Query(kind, LOCAL, 5, condition, None if condition.whole else fits, None)
-            found, more = lists.read(connection, query)
+            found, following = lists.read(connection, query)
             wanted = sorted((item for item in everything if fits(item)), key=_order)
-            assert ([item.name for item in found], more) == ([item.name for item in wanted[:5]], len(wanted) > 5)
+            assert [item.name for item in found] == [item.name for item in wanted[:5]]
+            assert (following.name if following else "") == (wanted[4].name if len(wanted) > 5 else "")
 
         agree()
 
@@ -152,7 +153,7 @@ def test_the_longest_filter_compiles(tmp_path: Path) -> None:
         with closing(schema.connect(tmp_path / "sessions.db")) as connection:
             condition = compile_filter(expr, Session)
             assert condition.whole
-            assert lists.read(connection, lists.Query(lists.SESSIONS, LOCAL, 5, condition, None, None)) == ([], False)
+            assert lists.read(connection, lists.Query(lists.SESSIONS, LOCAL, 5, condition, None, None)) == ([], None)
 
 
 def test_an_operation_name_of_another_location_is_not_listed(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from pathlib import Path
 import pytest
 
 from jupyter_sessions.model.api import ListRequest, Reset
-from jupyter_sessions.model.errors import Internal, SessionsError, Unavailable
+from jupyter_sessions.model.errors import Internal, NotFound, SessionsError, Unavailable
 from jupyter_sessions.model.names import LOCAL
 from jupyter_sessions.model.resources import Session
 from jupyter_sessions.model.states import State
 from jupyter_sessions.service import changes, schema
 from jupyter_sessions.service.clocks import SECOND
 from jupyter_sessions.service.store import FILE, SessionStore
+from tests.service.clocks import MovedClock
 from tests.service.fake_engine import World
 from tests.service.servers import ALICE, active, finished, in_state, named, serving, until
 
@@ -213,16 +214,70 @@ async def test_a_full_disk_fails_no_session(tiny: Path) -> None:
         await until(lambda: len(world.living) >= 2)
 
 
+async def _spoil(data_dir: Path, session_id: str) -> None:
+    """Give one session's row what no program of this version writes."""
+    store = SessionStore(data_dir)
+    await store.open()
+    query = "UPDATE sessions SET resource = '{\"state\": 99}' WHERE id = ?"
+    assert await store.write(lambda c: c.execute(query, (session_id,)).rowcount) == 1
+    await store.close()
+
+
+async def test_a_row_that_cannot_be_read_is_left_out_of_lists(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async with serving(tmp_path) as service:
+        for number in range(5):
+            await active(service, f"session-{number}")
+        await _spoil(tmp_path, "session-2")
+        for size in (1, 2, 3, 100):
+            found: list[str] = []
+            token = ""
+            while True:
+                page = await service.list_sessions(ALICE, LOCAL, ListRequest(size, token))
+                assert len(page.items) <= size
+                found += [session.parsed_name.id for session in page.items]
+                token = page.next_page_token
+                if not token:
+                    break
+            assert found == ["session-4", "session-3", "session-1", "session-0"]
+    assert "sessions/session-2 is left out of its list: a stored Session cannot be read" in caplog.text
+
+
+async def test_a_row_that_cannot_be_read_keeps_no_other_from_being_followed(tmp_path: Path) -> None:
+    world = World()
+    async with serving(tmp_path, world) as first, serving(tmp_path, world, poll=3600.0) as second:
+        await active(first, "unreadable")
+        session = await active(first, "readable")
+        await _spoil(tmp_path, "unreadable")
+        await second.get_session(ALICE, named("readable"))
+        assert [host.session_uuid for host in second.kernel_hosts()] == [session.uuid]
+
+
+async def test_a_row_that_cannot_be_read_keeps_no_other_from_being_removed(tmp_path: Path) -> None:
+    clock = MovedClock()
+    async with serving(tmp_path, clock=clock.clock) as service:
+        for name in ("unreadable", "readable"):
+            await active(service, name)
+            await finished(service, await service.terminate_session(ALICE, named(name)))
+    await _spoil(tmp_path, "unreadable")
+    clock.wait(31 * 86_400)
+    async with serving(tmp_path, clock=clock.clock) as service:
+
+        async def gone() -> bool:
+            try:
+                await service.get_session(ALICE, named("readable"))
+            except NotFound:
+                return True
+            return False
+
+        await until(gone)
+
+
 async def test_a_row_that_cannot_be_read_is_said_and_keeps_no_other_from_being_told(tmp_path: Path) -> None:
     world = World()
     async with serving(tmp_path, world) as service:
         await active(service, "readable")
         await active(service, "unreadable")
-        store = SessionStore(tmp_path)
-        await store.open()
-        query = "UPDATE sessions SET resource = '{\"state\": 99}' WHERE id = 'unreadable'"
-        await store.write(lambda c: c.execute(query).rowcount)
-        await store.close()
+        await _spoil(tmp_path, "unreadable")
         with pytest.raises(Internal, match="stored Session cannot be read"):
             await service.get_session(ALICE, named("unreadable"))
         await finished(service, await service.terminate_session(ALICE, named("readable")))
