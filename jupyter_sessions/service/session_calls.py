@@ -23,6 +23,7 @@ from jupyter_sessions.model.errors import (
 from jupyter_sessions.model.names import LocationName, SessionName
 from jupyter_sessions.model.resources import Operation, OperationType, RuntimeInfo, Session
 from jupyter_sessions.model.states import State
+from jupyter_sessions.model.times import format_time
 from jupyter_sessions.service import lists, operation_rows, rows, template_rows, transitions, words
 from jupyter_sessions.service.clocks import SECOND
 from jupyter_sessions.service.core import Core, check_request_id
@@ -30,6 +31,8 @@ from jupyter_sessions.service.operation_rows import Request
 from jupyter_sessions.service.rows import SessionRow
 
 _TRIES = 20
+GIVEN_UP_NS = 86_400 * SECOND
+"""How long after its ttl another machine's session may be given up: clocks differ, and a machine may sleep."""
 
 
 class SessionCalls:
@@ -193,6 +196,8 @@ class SessionCalls:
 
     def _delete(self, connection: sqlite3.Connection, caller: Caller, name: SessionName, request: Request) -> Operation:
         row = _found(rows.find(connection, name.parent, name.id), name)
+        if self._core.elsewhere(row) and not row.state.final:
+            row = self._given_up(connection, row, words.asked_by(caller.name, "Deleted"))
         if row.deleting and (known := self._running(connection, row, request, (OperationType.DELETE,))):
             return known
         if not row.deleting:
@@ -205,6 +210,21 @@ class SessionCalls:
                 message, now = row.session.state_message, self._core.clock.now()
                 transitions.log(connection, row, row.state, row.state, message, now)
         return self._operation(connection, row, OperationType.DELETE, request)
+
+    def _given_up(self, connection: sqlite3.Connection, row: SessionRow, message: str) -> SessionRow:
+        """End the record of a session whose machine did not come back, once its ttl has ended it there for certain.
+
+        Before that time it stays: a TERMINATING one for its machine to end, another by FailedPrecondition.
+        """
+        now, over = self._core.clock.now(), row.session.state_time + row.session.ttl + GIVEN_UP_NS
+        if now >= over:
+            message = f"{message}. {words.unheard(row.machine.name)}"
+            ending = [] if row.state is State.TERMINATING else [(State.TERMINATING, message, now)]
+            return transitions.advance(connection, row, [*ending, (State.TERMINATED, message, now)], now)
+        if row.state is State.TERMINATING:
+            return row
+        later = f"from {format_time(over // SECOND * SECOND)} on it can be deleted here, should that machine not return"
+        raise FailedPrecondition(f"{_there(row, 'end it')}; {later}")
 
     def _running(
         self, connection: sqlite3.Connection, row: SessionRow, request: Request, kinds: Sequence[OperationType]

@@ -75,3 +75,8 @@ def with_log(message: str, content: str) -> str:
 def on_machine(message: str, machine: str) -> str:
     """Say where a session of another machine runs."""
     return f"{message} (on machine {machine})" if message else f"On machine {machine}"
+
+
+def unheard(machine: str) -> str:
+    """Say why a session of another machine is taken for ended."""
+    return f"Machine {machine} did not tell of its end, which its ttl has brought about"

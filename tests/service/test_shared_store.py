@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_sessions.model.api import Change
+from jupyter_sessions.model.api import Change, ListRequest
 from jupyter_sessions.model.errors import FailedPrecondition, NotFound
 from jupyter_sessions.model.names import LOCAL
 from jupyter_sessions.model.resources import Session
@@ -101,6 +101,51 @@ async def test_another_machines_sessions_are_shown_and_left_alone(tmp_path: Path
         await finished(here, await here.delete_session(ALICE, named("far-away")))
         with pytest.raises(NotFound):
             await here.get_session(ALICE, named("far-away"))
+
+
+@pytest.mark.parametrize("state", [State.CREATING, State.ACTIVE, State.TERMINATING])
+async def test_a_session_whose_machine_does_not_return_can_be_deleted_after_its_ttl(
+    tmp_path: Path, state: State
+) -> None:
+    theirs, mine, clock = World(ready=state is not State.CREATING, stubborn=10**6), World(), MovedClock()
+    async with serving(tmp_path, theirs, machine=THERE) as there:
+        created = await there.create_session(ALICE, LOCAL, Session(), "far-away")
+        await until(lambda: theirs.spawned)
+        if state is not State.CREATING:
+            await finished(there, created)
+        if state is State.TERMINATING:
+            await there.terminate_session(ALICE, named("far-away"))
+    async with serving(tmp_path, mine, machine=HERE, clock=clock.clock) as here:
+        clock.wait(14 * 86_400)  # its ttl
+        if state is State.TERMINATING:
+            waiting = await here.delete_session(ALICE, named("far-away"))
+            assert not waiting.done
+        else:
+            with pytest.raises(FailedPrecondition, match=r"machine laptop.* from 20\S+Z on it can be deleted here"):
+                await here.delete_session(ALICE, named("far-away"))
+        assert (await here.get_session(ALICE, named("far-away"))).state is state
+        clock.wait(86_401)
+        done = await finished(here, await here.delete_session(ALICE, named("far-away")))
+        assert done.response is not None and done.response.state is State.TERMINATED
+        assert "Machine laptop" in done.response.state_message
+        with pytest.raises(NotFound):
+            await here.get_session(ALICE, named("far-away"))
+        assert not (await here.list_operations(ALICE, LOCAL, ListRequest(filter="done = false"))).items
+        assert not mine.stops and not mine.spawned
+
+
+async def test_what_ended_on_another_machine_is_forgotten_in_time(tmp_path: Path) -> None:
+    clock = MovedClock()
+    async with serving(tmp_path, machine=THERE) as there:
+        await active(there, "far-away")
+        await finished(there, await there.terminate_session(ALICE, named("far-away")))
+    clock.wait(31 * 86_400)
+    async with serving(tmp_path, machine=HERE, clock=clock.clock) as here:
+
+        async def empty() -> bool:
+            return not (await here.list_sessions(ALICE, LOCAL, ListRequest())).items
+
+        await until(empty)
 
 
 @pytest.mark.parametrize("ready", [True, False])
