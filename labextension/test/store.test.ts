@@ -194,3 +194,21 @@ test('disposing ends the stream and every emission', async () => {
   assert.equal(transitions.length, 0);
   assert.equal(store.isDisposed, true);
 });
+
+test('a list that failed while the stream was down is made again when it is up', async () => {
+  const { stream, rest, store } = setUp();
+  rest.put(session('a'));
+  stream.become('connected');
+  await settle();
+  stream.message.emit(change(session('a'), 7));
+  await settle();
+  const works = rest.listSessions;
+  rest.listSessions = () => Promise.reject(new Error('the server is away'));
+  stream.become('lost');
+  await settle();
+  assert.equal(store.error, 'the server is away');
+  rest.listSessions = works;
+  stream.become('connected');
+  await settle();
+  assert.equal(store.error, '');
+});

@@ -73,8 +73,8 @@ class Lab:
         self.settle()
 
     def reload(self) -> None:
-        """Load the page anew, as F5 does."""
-        self.page.reload()
+        """Load the page anew; not by the notebook's own address, which would bring it to the front at some moment."""
+        self.page.goto(f"{self.server.url}/lab")
         self.settle()
 
     def settle(self) -> None:

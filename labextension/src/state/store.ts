@@ -154,8 +154,10 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
 
   private _onLink(_: unknown, link: Link): void {
     this._changed.emit();
-    // Listed after the stream is open, no change falls between; a stream that resumes everywhere needs no list.
-    const resumed = this._loaded && this._locations.length && this._cursor.covers(this._places());
+    // Listed after the stream is open, no change falls between; a stream that resumes everywhere needs no list,
+    // unless one failed meanwhile.
+    const known = this._locations.length > 0 && this._cursor.covers(this._places());
+    const resumed = this._loaded && !this._error && known;
     if (link === 'lost' || !resumed) {
       void this._list();
     }
