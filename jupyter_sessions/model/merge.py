@@ -23,6 +23,9 @@ from jupyter_sessions.model.shapes import Shape, shapes, spellings
 
 M = TypeVar("M", bound=Message)
 C = TypeVar("C", Session, SessionTemplate)
+MAX_FAULTS = 20
+"""How many paths of one mask are refused one by one: nobody mends more at a time."""
+_SHOWN = 100
 _SHARED = ("jupyter_session", "spark_connect_session", "runtime_config", "environment_config")
 _BY_KEY = frozenset({"properties"})
 _UNIONS = {
@@ -106,12 +109,13 @@ def resolve_mask(paths: Sequence[str], kind: type[Message]) -> list[str] | None:
         return None
     found: dict[str, None] = {}
     faults: list[FieldViolation] = []
-    for path in paths:
+    for path in dict.fromkeys(paths):
         try:
             found[_resolve(path, kind)] = None
         except ValueError as error:
-            faults.append(FieldViolation("updateMask", f"{path!r} {error}"))
-    _refuse(faults)
+            shown = path if len(path) <= _SHOWN else path[:_SHOWN] + "…"
+            faults.append(FieldViolation("updateMask", f"{shown!r} {error}"))
+    _refuse(faults[:MAX_FAULTS])
     return list(found)
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from jupyter_sessions.model.filter import And, Compare, Expr, Not, Or, Pattern, Present
 from jupyter_sessions.model.resources import Message, Operation, Session, SessionTemplate
 
+DEEPEST = 16
+"""How deep parentheses may nest in a condition: sqlite's parser has a stack of 100, and a level takes a few of it."""
 _LARGEST = (1 << 63) - 1
 _NUMBERS = frozenset({"create_time", "update_time", "done", "state", "type"})
 
@@ -73,7 +75,16 @@ def compile_filter(expr: Expr | None, kind: type[Message]) -> Condition:
     if expr is None:
         return EVERYTHING
     condition = _compile(expr, TABLES[kind])
-    return Condition("1", whole=False) if condition is None else condition
+    return Condition("1", whole=False) if condition is None or _depth(condition.sql) > DEEPEST else condition
+
+
+def _depth(sql: str) -> int:
+    """Give how deep the parentheses of a condition nest; its values are not in it."""
+    deepest = level = 0
+    for sign in sql:
+        level += {"(": 1, ")": -1}.get(sign, 0)
+        deepest = max(deepest, level)
+    return deepest
 
 
 def _compile(expr: Expr, table: Table) -> Condition | None:

@@ -224,6 +224,13 @@ def test_every_faulty_path_is_told() -> None:
     assert [violation.description.split()[0] for violation in caught.value.violations] == ["'state'", "'nope'"]
 
 
+@pytest.mark.parametrize("mask", ["nope," * 20_000, ",".join(f"nope{n}" for n in range(8000)), "n" * 60_000])
+def test_a_long_faulty_mask_is_not_answered_at_length(mask: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        merge.parse_mask(mask, Session)
+    assert len(caught.value.message) < 6000
+
+
 CURRENT = merge.fill_defaults(
     session(
         {"name": NAME, "uuid": "u", "state": "ACTIVE", "creator": "me", "labels": {"a": "1", "b": "2"}}
