@@ -20,6 +20,14 @@ class Refused(HTTPError):
     def __str__(self) -> str:
         return self.message
 
+    if isinstance(getattr(HTTPError, "log_message", None), property):
+        # Jupyter shows it as it is, where tornado's own doubles each percent sign. A tornado without the property logs
+        # by it as a format, and needs them doubled.
+        @property
+        def log_message(self) -> str:
+            """The message."""
+            return self.message
+
 
 def refused(error: BaseException, doing: str) -> Refused:
     """Turn what a host's link raised into a ``Refused``; ``doing`` says in words what failed."""
