@@ -59,12 +59,18 @@ def as_error(exception: BaseException | None, status: int, known_user: bool) -> 
         return exception
     if isinstance(exception, HTTPError):
         status = exception.status_code
-        detail = exception.reason or exception.get_message() or ""
+        detail = exception.reason or _logged(exception)
     else:
         detail = ""
     if status in (401, 403) and not known_user:
         return Unauthenticated("this server needs its token (Authorization: Bearer TOKEN) or a login cookie")
     return _from_status(status, detail)
+
+
+def _logged(exception: HTTPError) -> str:
+    """Give what is logged of an exception; tornado's own method for it came with 6.5."""
+    text = exception.log_message or ""
+    return text % exception.args if exception.args else text.replace("%%", "%")
 
 
 def _from_status(status: int, detail: str) -> SessionsError:

@@ -54,6 +54,10 @@ class SessionSpecs(Base):  # type: ignore[misc]  # a mixin: its base is Any
     def _folder(self, offer: Offer) -> str:
         return self._logos.folder(offer.kernel.resource_dir) if self._logos is not None else ""
 
+    def _spec(self, offer: Offer) -> dict[str, Any]:
+        # An older jupyter_client's specs have fewer fields.
+        return {key: value for key, value in offer.spec().items() if hasattr(self.kernel_spec_class, key)}
+
     def _own(self, names: Mapping[str, Any]) -> None:
         # The one place that sees the user's own names: a listing. Ours give way to them from here on.
         if self._sessions is not None and not _own_only.get():
@@ -71,7 +75,7 @@ class SessionSpecs(Base):  # type: ignore[misc]  # a mixin: its base is Any
         own = super().get_kernel_spec
         if offer is None:
             return own(kernel_name, *args, **kwargs)
-        spec = self.kernel_spec_class(resource_dir=self._folder(offer), name=offer.name, **offer.spec())
+        spec = self.kernel_spec_class(resource_dir=self._folder(offer), name=offer.name, **self._spec(offer))
         return _ready(spec) if inspect.iscoroutinefunction(own) else spec
 
     def get_all_specs(self) -> Any:
@@ -95,7 +99,8 @@ class SessionSpecs(Base):  # type: ignore[misc]  # a mixin: its base is Any
         own = own or {}
         self._own(own)
         ours = {
-            name: {"resource_dir": self._folder(offer), "spec": offer.spec()} for name, offer in self._offers().items()
+            name: {"resource_dir": self._folder(offer), "spec": self._spec(offer)}
+            for name, offer in self._offers().items()
         }
         return {**own, **ours}
 

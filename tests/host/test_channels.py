@@ -163,7 +163,15 @@ async def test_an_interrupt_ends_a_cell_and_keeps_the_kernel(mode: str) -> None:
             assert (await host.request(f"/api/kernels/{kernel}/interrupt", "POST")).code == 204
             answers = await channels.answers(request)
             assert [m["content"]["ename"] for m in answers if m["msg_type"] == "error"] == ["KeyboardInterrupt"]
-            assert text_of(await channels.run("print(x)")) == "1\n"
+            # A kernel may drop what is asked of it while it still deals with the interrupt.
+            while dropped(last := await channels.run("print(x)")):
+                pass
+            assert text_of(last) == "1\n"
+
+
+def dropped(answers: list[Message]) -> bool:
+    """Say whether a kernel aborted a request."""
+    return any(m["channel"] == "shell" and m["content"]["status"] in ("abort", "aborted") for m in answers)
 
 
 async def test_control_is_answered_while_a_cell_floods() -> None:

