@@ -19,6 +19,7 @@ from jupyter_sessions.service.verdicts import Facts
 
 QUICK_S = 0.05
 SLOW_S = 1.0
+PATIENCE_S = 120.0
 
 
 @dataclass
@@ -75,6 +76,7 @@ class Tracked:
             incarnation=row.incarnation,
             place=self.place,
             waited=now - self.since,
+            ending=0.0 if self.stop_since is None else now - self.stop_since,
             deleting=row.deleting,
             limits_pending=row.limits_pending,
             failing=row.failing,
@@ -90,11 +92,16 @@ class Tracked:
             self.since, self.stop_since, self.due = now, None, now
 
     def rest(self, now: float) -> None:
-        """Set when to look again: ACTIVE sessions together once a second, the others every 50 ms."""
+        """Set when to look again: ACTIVE sessions together once a second, the others every 50 ms.
+
+        What has waited for long (for a process that no signal ends, say) is looked at once a second too.
+        """
         if self.untouchable:
             self.due = math.inf
+        elif self.idle or now - self.since > PATIENCE_S:
+            self.due = math.floor(now / SLOW_S) * SLOW_S + SLOW_S
         else:
-            self.due = math.floor(now / SLOW_S) * SLOW_S + SLOW_S if self.idle else now + QUICK_S
+            self.due = now + QUICK_S
 
 
 def track(row: SessionRow, store_uuid: str, directories: Directories, machine: Machine, now: float) -> Tracked:

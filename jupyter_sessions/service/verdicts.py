@@ -19,8 +19,10 @@ TRIES = 5
 
 @dataclass(frozen=True)
 class Facts:
-    """One row as a verdict needs it; ``waited`` is how long this server saw it in its state, in seconds.
+    """One row as a verdict needs it.
 
+    ``waited`` is how long this server saw it in its state, ``ending`` how long this server has been ending it (0: it
+    has not begun), both in seconds of the steady clock: a server that starts anew gives a session its whole time.
     ``incarnation`` counts the hosts that were started, whatever server did it: no restart of servers makes more.
     """
 
@@ -29,6 +31,7 @@ class Facts:
     incarnation: int
     place: Place
     waited: float = 0.0
+    ending: float = 0.0
     deleting: bool = False
     limits_pending: bool = False
     failing: str = ""
@@ -128,7 +131,7 @@ def _clean(seen: Observation) -> bool:
 
 def _creating(facts: Facts, seen: Observation) -> Verdict:
     if facts.failing:
-        return _failed(facts.failing, with_log=True) if _clean(seen) else Stop(facts.failing)
+        return _failed(facts.failing, with_log=True) if _clean(seen) else _ending(facts, seen, facts.failing)
     if isinstance(seen, CannotTell):
         return Wait()
     if isinstance(seen, Alive):
@@ -167,7 +170,7 @@ def _active(facts: Facts, seen: Observation) -> Verdict:
     if isinstance(seen, CannotTell):
         return Wait()
     if isinstance(seen, Gone):
-        return Stop("the session's host is gone", skip=TERM_S) if seen.marked else _over(facts, seen)
+        return _ending(facts, seen, "the session's host is gone", TERM_S) if seen.marked else _over(facts, seen)
     if facts.limits_pending:
         return Push()
     message = (seen.heartbeat.warning if seen.heartbeat else facts.message) or words.READY
@@ -178,10 +181,16 @@ def _terminating(facts: Facts, seen: Observation) -> Verdict:
     if isinstance(seen, Gone) and seen.marked == 0:
         end = _own_end(facts, seen)
         return Finish((Step(State.TERMINATED, facts.message, end.ended_at if end else 0.0),))
-    if facts.waited > STUCK_S and not isinstance(seen, CannotTell):
-        return _failed(words.stuck(seen.marked if isinstance(seen, Gone) else 0))
-    # A host that cannot tell (a stopped process, a stale heartbeat) is ended all the same: the user wants it.
-    return Stop(facts.message)
+    return _ending(facts, seen, facts.message)
+
+
+def _ending(facts: Facts, seen: Observation, reason: str, skip: float = 0.0) -> Verdict:
+    """Say the next step of an end, or what survived every signal."""
+    if facts.ending > STUCK_S and not isinstance(seen, CannotTell):
+        stuck = words.stuck(seen.marked if isinstance(seen, Gone) else 0)
+        return _failed(f"{facts.failing} {stuck}".strip())
+    # A host that cannot tell (a stopped process, a stale heartbeat) is ended all the same: it is wanted.
+    return Stop(reason, skip)
 
 
 def _removing(facts: Facts, seen: Observation) -> Verdict:

@@ -63,7 +63,7 @@ def memory(heartbeat: Heartbeat | None) -> str:
 def stuck(marked: int) -> str:
     """Say that an end could not be brought about."""
     count = f"{marked} of its processes" if marked else "its host"
-    return f"The session could not be ended: {count} still run after SIGKILL. Look for processes stuck in the kernel."
+    return f"The session could not be ended: SIGKILL did not end {count}. Look for processes stuck in the system."
 
 
 def with_log(message: str, content: str) -> str:

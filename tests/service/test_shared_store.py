@@ -13,7 +13,7 @@ from jupyter_sessions.model.errors import FailedPrecondition, NotFound
 from jupyter_sessions.model.names import LOCAL
 from jupyter_sessions.model.resources import Session
 from jupyter_sessions.model.states import State
-from jupyter_sessions.service import locks
+from jupyter_sessions.service import locks, reconciler
 from jupyter_sessions.service.machine import Machine, Place, place, this_machine
 from tests.service.clocks import MovedClock
 from tests.service.fake_engine import FakeEngine, World
@@ -49,6 +49,22 @@ async def test_a_snapshot_is_never_newer_than_what_was_told(tmp_path: Path) -> N
         seen = await second.get_session(BOB, named("noticed"))
         assert seen.state is State.ACTIVE and heard[-1].new_state is State.ACTIVE
         assert [host.session_uuid for host in second.kernel_hosts()] == [session.uuid]
+
+
+async def test_sessions_that_are_slow_to_look_at_delay_an_answer_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "FOLLOW_S", 0.4)
+    world, slow = World(), FakeEngine()
+    slow.world, slow.hang = world, asyncio.Event()
+    async with serving(tmp_path, world) as first, serving(tmp_path, engine=slow, poll=3600.0) as second:
+        for number in range(6):
+            await active(first, f"session-{number}")
+        asked = time.monotonic()
+        await second.get_session(ALICE, named("session-5"))
+        assert time.monotonic() - asked < 1.6
+        assert len(second.kernel_hosts()) == 6
+        slow.hang.set()
 
 
 async def test_servers_never_both_act(tmp_path: Path) -> None:

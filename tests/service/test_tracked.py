@@ -23,3 +23,11 @@ def test_an_older_snapshot_is_not_gone_back_to(tmp_path: Path) -> None:
     tracked.take(ending, 20.0)
     tracked.take(first, 30.0)
     assert tracked.row is ending and tracked.job.session is ending.session and tracked.since == 20.0
+
+
+def test_what_waits_for_long_is_looked_at_less_often(tmp_path: Path) -> None:
+    tracked = track(SessionRow(CREATING, HERE, tmp_path), "store", Directories(tmp_path), HERE, 10.0)
+    tracked.rest(20.0)
+    assert tracked.due == 20.05
+    tracked.rest(200.5)
+    assert tracked.due == 201.0

@@ -74,6 +74,7 @@ def fails(verdict: Verdict, text: str) -> bool:
         (ACTIVE, Gone(1, IDLE), Finish((Step(State.TERMINATING, "idle", 10.0), Step(State.TERMINATED, "idle", 11.0)))),
         (TERMINATING, SERVING, Stop("Terminated by alice")),
         (TERMINATING, BLIND, Stop("Terminated by alice")),
+        (replace(TERMINATING, ending=99), BLIND, Stop("Terminated by alice")),
         (TERMINATING, Gone(1, marked=1), Stop("Terminated by alice")),
         (TERMINATING, Gone(1, KILLED), Finish((Step(State.TERMINATED, "Terminated by alice", 10.0),))),
         (TERMINATING, Gone(1), Finish((Step(State.TERMINATED, "Terminated by alice"),))),
@@ -102,7 +103,10 @@ def test_what_is_done(facts: Facts, seen: Observation, wanted: Verdict) -> None:
         (replace(ACTIVE, place=Place.REBOOTED), BLIND, "machine restarted"),
         (replace(CREATING, place=Place.REBOOTED), Gone(0), "machine restarted"),
         (replace(ACTIVE, place=Place.SIBLING), Gone(1), "container"),
-        (replace(TERMINATING, waited=99), Gone(1, marked=3), "3 of its processes"),
+        (replace(TERMINATING, ending=99), Gone(1, marked=3), "3 of its processes"),
+        (replace(TERMINATING, ending=99), SERVING, "SIGKILL did not end its host"),
+        (replace(ACTIVE, ending=99), Gone(1, KILLED, marked=2), "2 of its processes"),
+        (replace(CREATING, failing="It was late.", ending=99), LOADING, "It was late. The session could not be ended"),
     ],
 )
 def test_what_fails_and_why(facts: Facts, seen: Observation, text: str) -> None:
