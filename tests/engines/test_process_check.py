@@ -238,6 +238,17 @@ def test_what_is_no_python_is_refused(tmp_path: Path) -> None:
         check_ipykernel(str(broken))
 
 
+def test_an_interpreter_is_tried_without_the_servers_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("JUPYTER_TOKEN", "JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN", "JUPYTER_GATEWAY_AUTH_TOKEN"):
+        monkeypatch.setenv(name, "the-servers-own")
+    monkeypatch.setenv("HTTPS_PROXY", "the-users-own")
+    curious = tmp_path / "curious"
+    curious.write_text("#!/bin/sh\nenv | grep -e the-servers-own -e the-users-own | tr '\\n' ' ' >&2\nexit 7\n")
+    curious.chmod(0o700)
+    with pytest.raises(CannotHonour, match=r"no Python that works: HTTPS_PROXY=the-users-own$"):
+        check_ipykernel(str(curious))
+
+
 @pytest.mark.parametrize("key", ["cwd", "python", "kernelspec", "memory", "env.A-", "nonsense"])
 async def test_a_long_value_or_key_is_not_repeated_whole(tmp_path: Path, key: str) -> None:
     long = "/" + "x" * 100_000

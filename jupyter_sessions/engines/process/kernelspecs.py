@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from jupyter_sessions.engines.process.spawn import kernel_environment
 from jupyter_sessions.engines.process.wants import CWD, KERNELSPEC, PROPERTIES, PYTHON, Wants, shown
 from jupyter_sessions.model.errors import FieldViolation
 from jupyter_sessions.model.hostfile import KernelSpecEntry
@@ -141,6 +142,7 @@ def check_ipykernel(python: str) -> None:
             timeout=CHECK_SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,
+            env=kernel_environment(os.environ),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _python_fault(f"{python} could not be run: {error}; name an interpreter that works") from error

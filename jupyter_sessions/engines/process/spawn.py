@@ -24,14 +24,18 @@ _REMOVED = frozenset({"JUPYTER_TOKEN"})
 _REMOVED_PREFIXES = ("JUPYTER_GATEWAY_", "JUPYTERHUB_", "JPY_")
 
 
-def host_environment(environ: Mapping[str, str], mark: str) -> dict[str, str]:
-    """Give a host's environment: what a local kernel would get, minus what is the server's own, plus the mark."""
-    kept = {
+def kernel_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """Give what a local kernel would get, minus what is the server's own."""
+    return {
         name: value
         for name, value in environ.items()
         if name not in _REMOVED and not name.startswith(_REMOVED_PREFIXES)
     }
-    return {**kept, MARK: mark}
+
+
+def host_environment(environ: Mapping[str, str], mark: str) -> dict[str, str]:
+    """Give a host's environment: a kernel's, plus the mark."""
+    return {**kernel_environment(environ), MARK: mark}
 
 
 @dataclass

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 
 from jupyter_sessions.model.errors import FieldViolation
 from jupyter_sessions.model.hostfile import MARK
-from jupyter_sessions.model.rules import join
 
 if TYPE_CHECKING:
     from jupyter_sessions.model.resources import Message, Session, SessionTemplate
@@ -89,6 +88,8 @@ def shown(text: str) -> str:
 
 
 def _fault(key: str, description: str) -> FieldViolation:
+    from jupyter_sessions.model.rules import join  # here: it brings the models, which a start can do without
+
     return FieldViolation(join(PROPERTIES, key), description)
 
 
