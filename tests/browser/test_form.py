@@ -41,7 +41,7 @@ def test_every_fault_stands_beside_its_field_and_a_mended_form_is_accepted(tmp_p
         expect(page.locator("input[name='properties.0.key']")).to_have_attribute("aria-invalid", "true")
         expect(page.locator("input[name='labels.0.key']")).to_have_attribute("aria-invalid", "false")
         page.get_by_role("button", name="Remove row 1").last.click()
-        page.keyboard.press("Enter")
+        page.locator(".jp-Dialog").get_by_role("button", name="Create").click()
         lab.state("mended", "ACTIVE")
         limits = server.session("mended")["environmentConfig"]["executionConfig"]
         assert (limits["ttl"], limits["idleTtl"]) == ("7200s", "1800s")

@@ -99,6 +99,7 @@ def terminate(lab: Lab, server: RealServer, pid: int) -> None:
     question.get_by_role("button", name="Terminate").click()
     lab.state(NAME, "TERMINATED")
     assert lab.shown_states(NAME)[-2:] == ["TERMINATING", "TERMINATED"]
+    expect(lab.row(NAME)).to_be_focused()
     reason = server.session(NAME)["stateMessage"]
     assert reason.startswith("Terminated by")
     expect(lab.row(NAME)).to_contain_text(reason)

@@ -1,5 +1,5 @@
 import { addIcon, closeIcon } from '@jupyterlab/ui-components';
-import React from 'react';
+import React, { useRef } from 'react';
 
 import { Faults, IRow } from '../model/form';
 import { IconButton } from './row';
@@ -19,6 +19,7 @@ interface IRowsProps {
 /** An editor of key and value rows, with each row's faults under it. */
 export function Rows(props: IRowsProps): JSX.Element {
   const { group, rows, faults, known, onChange } = props;
+  const { box, add, remove } = useRowEdits(rows, onChange);
   const set = (index: number, change: Partial<IRow>) =>
     onChange(rows.map((row, at) => (at === index ? { ...row, ...change } : row)));
   const field = (row: IRow, index: number, part: keyof IRow, hint: string) => (
@@ -34,7 +35,7 @@ export function Rows(props: IRowsProps): JSX.Element {
     />
   );
   return (
-    <fieldset className="jp-RuntimeSessions-rows">
+    <fieldset className="jp-RuntimeSessions-rows" ref={box}>
       <legend>{props.legend}</legend>
       {rows.map((row, index) => (
         <div key={index}>
@@ -44,7 +45,7 @@ export function Rows(props: IRowsProps): JSX.Element {
             <IconButton
               icon={closeIcon}
               label={`Remove row ${index + 1}`}
-              onClick={() => onChange(rows.filter((_, at) => at !== index))}
+              onClick={() => remove(index)}
             />
           </div>
           {known?.[row.key] && <p className="jp-RuntimeSessions-hint">{known[row.key]}</p>}
@@ -62,13 +63,34 @@ export function Rows(props: IRowsProps): JSX.Element {
       <button
         type="button"
         className="jp-RuntimeSessions-link jp-RuntimeSessions-add"
-        onClick={() => onChange([...rows, { key: '', value: '' }])}
+        onClick={add}
       >
         <addIcon.react tag="span" width="12px" height="12px" />
         Add
       </button>
     </fieldset>
   );
+}
+
+/** Adding and removing rows: a row that comes takes the focus, one that goes leaves it inside the dialog. */
+function useRowEdits(rows: IRow[], onChange: (rows: IRow[]) => void) {
+  const box = useRef<HTMLFieldSetElement>(null);
+  const focus = (selector: string) =>
+    requestAnimationFrame(() => {
+      const found = box.current?.querySelectorAll<HTMLElement>(selector);
+      found?.item(found.length - 1)?.focus();
+    });
+  return {
+    box,
+    add: () => {
+      onChange([...rows, { key: '', value: '' }]);
+      focus('.jp-RuntimeSessions-pair input:first-child');
+    },
+    remove: (index: number) => {
+      onChange(rows.filter((_, at) => at !== index));
+      focus('.jp-RuntimeSessions-pair input:first-child, .jp-RuntimeSessions-add');
+    }
+  };
 }
 
 /** The faults of one field, read out when they appear. */

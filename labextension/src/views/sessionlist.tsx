@@ -1,5 +1,5 @@
 import { caretDownIcon, caretRightIcon } from '@jupyterlab/ui-components';
-import React, { KeyboardEvent, useState } from 'react';
+import React, { KeyboardEvent, useEffect, useRef, useState } from 'react';
 
 import { CommandIDs } from '../model/commands';
 import { sectionsOf } from '../model/listing';
@@ -21,6 +21,7 @@ export function SessionList(props: IViewContext): JSX.Element {
   const sections = sectionsOf(store.sessions, filter);
   const rows = [...sections.running, ...sections.ended];
   const stop = rows.some(row => row.name === focused) ? focused : rows[0]?.name;
+  const list = useFollowingFocus(focused);
   const draw = (session: ISession) => (
     <SessionRow
       key={session.name}
@@ -45,6 +46,7 @@ export function SessionList(props: IViewContext): JSX.Element {
       <FilterBox filter={filter} onFilter={setFilter} />
       <div
         className={`jp-RuntimeSessions-sections${store.link === 'lost' ? ' jp-mod-stale' : ''}`}
+        ref={list}
         onKeyDown={event => onKey(event, props)}
       >
         {!store.loaded && !store.error && <p className="jp-RuntimeSessions-note">Listing…</p>}
@@ -62,6 +64,21 @@ export function SessionList(props: IViewContext): JSX.Element {
       </div>
     </>
   );
+}
+
+/** Keep the focus on a row that moves to another section, where it is drawn anew. */
+function useFollowingFocus(name: string) {
+  const list = useRef<HTMLDivElement>(null);
+  const row = useRef<Element | null>(null);
+  useEffect(() => {
+    const old = row.current;
+    if (old && !old.isConnected && document.activeElement === document.body) {
+      list.current?.querySelector<HTMLElement>(`[data-session="${CSS.escape(name)}"]`)?.focus();
+    }
+    const focused = document.activeElement;
+    row.current = list.current?.contains(focused) ? focused : null;
+  });
+  return list;
 }
 
 function FilterBox(props: { filter: string; onFilter: (text: string) => void }): JSX.Element {
