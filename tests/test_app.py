@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import subprocess
@@ -13,10 +14,12 @@ from typing import Any
 import pytest
 from jupyter_server.serverapp import ServerApp
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
+from traitlets import TraitError
 from traitlets.config import Config
 
 from jupyter_sessions import wiring
-from jupyter_sessions.app import SessionsExtension
+from jupyter_sessions.app import SessionsExtension, uncollected
+from jupyter_sessions.engines.process.engine import ProcessEngine
 from jupyter_sessions.service.store import FILE
 from tests.handlers.serving import PARENT, Rest, extension_of, rest, until
 
@@ -85,6 +88,52 @@ async def test_traits_become_the_locations_limits(http_server_client: Any) -> No
     body = {"environmentConfig": {"executionConfig": {"ttl": "9001s", "idleTtl": "8001s"}}}
     refused = await call("POST", SESSIONS, body)
     assert refused.violations.keys() == {f"environmentConfig.executionConfig.{name}" for name in ("ttl", "idleTtl")}
+
+
+@pytest.mark.parametrize("jp_web_app", [{"max_ttl": 9000, "max_idle_ttl": 8000}], indirect=True)
+async def test_a_lower_maximum_lowers_the_default(http_server_client: Any) -> None:
+    call = rest(server(), http_server_client)
+    await start()
+    limits = (await call("GET", PARENT)).body["metadata"]["limits"]
+    assert (limits["ttl"], limits["idleTtl"]) == ("9000s", "8000s")
+
+
+@pytest.mark.parametrize("name", ["default_ttl", "max_ttl", "default_idle_ttl", "max_idle_ttl"])
+def test_limits_that_no_session_may_have_are_refused(name: str) -> None:
+    for seconds in (599, 14 * 86_400 + 1):
+        with pytest.raises(TraitError, match=name):
+            SessionsExtension(**{name: seconds})
+
+
+async def test_a_page_token_over_several_locations_outlives_the_service(http_server_client: Any) -> None:
+    call = rest(server(), http_server_client)
+    extension = await start()
+    for name in ("one", "two"):
+        body = {"name": f"{PARENT}/sessionTemplates/{name}"}
+        assert (await call("POST", f"{PARENT}/sessionTemplates", body)).status == 200
+    first = (await call("GET", "projects/-/locations/-/sessionTemplates?pageSize=1")).body
+    await extension.stop_extension()
+    await extension._start_jupyter_server_extension(server())
+    await extension._start
+    path = f"projects/-/locations/-/sessionTemplates?pageSize=1&pageToken={first['nextPageToken']}"
+    assert [row["name"] for row in (await call("GET", path)).body["sessionTemplates"]] == [
+        f"{PARENT}/sessionTemplates/one"
+    ]
+
+
+async def test_a_stop_lets_go_of_the_engine(http_server_client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[ProcessEngine] = []
+    close = ProcessEngine.close
+
+    async def recorded(engine: ProcessEngine) -> None:
+        closed.append(engine)
+        await close(engine)
+
+    monkeypatch.setattr(ProcessEngine, "close", recorded)
+    extension = await start()
+    await extension.gate.api()
+    await extension.stop_extension()
+    assert len(closed) == 1
 
 
 @pytest.mark.parametrize("jp_web_app", [{"enabled": False}], indirect=True)
@@ -190,3 +239,16 @@ async def test_a_request_hurries_a_start_that_waits_for_a_quiet_moment(
     assert extension._service is None
     assert (await call("GET", SESSIONS)).status == 200
     await until(lambda: extension._service, "the service")
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_an_import_of_the_start_leaves_the_collector_as_it_was(on: bool) -> None:
+    was = gc.isenabled()
+    try:
+        (gc.enable if on else gc.disable)()
+        with pytest.raises(ImportError), uncollected():
+            assert not gc.isenabled()
+            raise ImportError
+        assert gc.isenabled() is on
+    finally:
+        (gc.enable if was else gc.disable)()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import secrets
@@ -66,7 +67,7 @@ class Server:
         """From the spawn to the first answer of ``/api/status``."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, "--no-browser", "--allow-root", *options],
-            env={**os.environ, **folders},
+            env={**os.environ, **folders, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": _bytecode().name},
             stdout=self._log,
             stderr=self._log,
             stdin=subprocess.DEVNULL,
@@ -185,6 +186,12 @@ class Host:
     def cpu(self) -> float:
         """Give the CPU seconds that the host's own process has used."""
         return cpu_seconds(self.pid)
+
+
+@functools.cache
+def _bytecode() -> tempfile.TemporaryDirectory[str]:
+    """Give the folder of this run's compiled modules: an installed package has its own, a checkout may not."""
+    return tempfile.TemporaryDirectory(prefix="jsb-pyc")
 
 
 def cpu_seconds(pid: int) -> float:

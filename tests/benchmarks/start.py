@@ -16,6 +16,7 @@ def starts(store: Path) -> None:
     for bare, title in ((False, "A start, beside the other extensions installed here"), (True, "A start, alone")):
         wall: dict[str, list[float]] = {"with": [], "without": []}
         cpu: dict[str, list[float]] = {"with": [], "without": []}
+        # So that every module is compiled once.
         start(True, bare, store)
         for _ in range(PAIRS):
             for name, extension in (("with", True), ("without", False)):
