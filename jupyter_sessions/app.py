@@ -117,7 +117,7 @@ class SessionsExtension(ExtensionApp):
         if self._mounted is not None:
             await self._mounted.start()
         if sys.platform == "win32":
-            self._gate.close(WINDOWS)
+            self._refuse(WINDOWS)
         else:
             self._start = asyncio.ensure_future(self._start_service(self._gate, serverapp))
 
@@ -132,9 +132,16 @@ class SessionsExtension(ExtensionApp):
             await self._service.start(self._mounted, serverapp)
         except Exception as error:
             self.log.exception("Jupyter Sessions could not start; local kernels are not affected")
-            gate.close(f"the sessions service could not start: {error}")
+            self._refuse(f"the sessions service could not start: {error}")
         else:
             gate.open(self._service.router)
+
+    def _refuse(self, reason: str) -> None:
+        """Say to everything that waits for the service that there is none."""
+        if self._gate is not None:
+            self._gate.close(reason)
+        if self._mounted is not None:
+            self._mounted.attach_nothing()
 
     async def stop_extension(self) -> None:
         """Let go of everything as the server stops; sessions run on."""

@@ -125,6 +125,9 @@ class SessionKernelManager(Base):  # type: ignore[misc]  # a mixin: its base is 
         if present is not None and not present.dead:
             return present.kernel_id
         name = str(kwargs.get("kernel_name") or "").lower()
+        if name not in registry.offers() and "." in name:
+            # It looks like one of ours, and a page may be quicker than the start of the service.
+            await registry.complete()
         offer = registry.offers().get(name)
         if kernel_id is None or present is not None or not super().__contains__(kernel_id):
             if offer is None and registry.ended(name):

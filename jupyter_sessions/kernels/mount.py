@@ -213,8 +213,13 @@ class Mounted:
         self._undo.append(hosts.watch_hosts(self._on_host))
         for host in hosts.kernel_hosts():
             self._on_host(host)
+        self.registry.completed()
         if sessions is not None and caller is not None:
             self._settling = Settling(self.registry, sessions, caller)
+
+    def attach_nothing(self) -> None:
+        """Say that no hosts will come: the service cannot start here."""
+        self.registry.completed()
 
     async def own_specs(self) -> dict[str, Any]:
         """Give the user's own kernelspecs alone, as the kernelspec manager's ``get_all_specs`` does."""

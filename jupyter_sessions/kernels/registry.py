@@ -6,6 +6,8 @@ notebook sessions read, ``Records`` listens and persists.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,6 +26,9 @@ log = logging.getLogger(__name__)
 What = Literal["added", "changed", "dead", "removed"]
 Listener = Callable[["RemoteKernel", What], None]
 
+COMPLETE_PATIENCE = 10.0
+"""Seconds that a start waits, at the server's own start, for the sessions to be known."""
+
 ENDED_NAMES = 1000
 """How many kernelspec names of ended sessions are remembered with their reason."""
 
@@ -39,6 +44,7 @@ class Registry:
         self._taken: frozenset[str] = frozenset()
         self._offers: dict[str, Offer] | None = None
         self._ended: dict[str, str] = {}
+        self._complete = asyncio.Event()
 
     def get(self, kernel_id: str | None) -> RemoteKernel | None:
         """Give a kernel, dead ones too; None where it is no remote one."""
@@ -175,6 +181,16 @@ class Registry:
     def host(self, uuid: str) -> KernelHost | None:
         """Give the live host of a session; None where it is not ACTIVE or not known yet."""
         return self._hosts.get(uuid)
+
+    def completed(self) -> None:
+        """Say that every ACTIVE session is known, or that none ever will be."""
+        self._complete.set()
+
+    async def complete(self) -> None:
+        """Wait until every ACTIVE session is known, for COMPLETE_PATIENCE at most."""
+        if not self._complete.is_set():
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._complete.wait(), COMPLETE_PATIENCE)
 
     def hosts(self) -> list[KernelHost]:
         """Give the hosts of every ACTIVE session."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import uuid
@@ -88,6 +89,32 @@ async def test_failures_say_why_and_no_more(jp_configurable_serverapp: Any) -> N
             assert await room.get("api/kernels") == [] and await room.get("api/sessions") == []
             await until(lambda: len(told) == 2)
             assert told[0]["status"] == "error" and "no space left" in told[0]["msg"]
+
+
+async def test_a_start_waits_for_the_sessions_to_be_known(jp_configurable_serverapp: Any) -> None:
+    with an_app(jp_configurable_serverapp) as app:
+        async with a_room(app, attach=False) as room:
+            body = {"path": "a.ipynb", "name": "a.ipynb", "type": "notebook", "kernel": {"name": SPEC}}
+            asked = [
+                asyncio.ensure_future(room.call("POST", "api/kernels", {"name": SPEC})),
+                asyncio.ensure_future(room.call("POST", "api/sessions", body)),
+            ]
+            # A local kernel's start does not wait.
+            local = await room.call("POST", "api/kernels", {"name": "python3"})
+            assert local.code == 201 and not any(each.done() for each in asked)
+            room.mounted.attach(room.hosts)
+            assert [each.code for each in await asyncio.gather(*asked)] == [201, 201]
+            assert [each["kernel"]["name"] for each in await room.get("api/sessions")] == [SPEC]
+            await app.kernel_manager.shutdown_all()
+
+
+async def test_a_start_waits_for_no_service_that_never_comes(jp_configurable_serverapp: Any) -> None:
+    with an_app(jp_configurable_serverapp) as app:
+        async with a_room(app, attach=False) as room:
+            asked = asyncio.ensure_future(room.call("POST", "api/kernels", {"name": SPEC}))
+            assert (await room.call("GET", "api/kernels")).code == 200 and not asked.done()
+            room.mounted.attach_nothing()
+            assert (await asked).code == 500
 
 
 async def test_an_ended_session_is_refused_by_its_reason(jp_configurable_serverapp: Any) -> None:
