@@ -102,14 +102,18 @@ class Listener:
                 if b'"TERMINATED"' in line:
                     break
             self.heard.append((f"events {path}", repr(dict(answer.headers)).encode() + b"\n".join(lines)))
-        self.socket(f"{PREFIX}/{path}", '"TERMINATED"')
+        self.frames(path, self.open(f"{PREFIX}/{path}"), '"TERMINATED"')
 
-    def socket(self, path: str, last: str) -> None:
-        """Read a websocket up to the frame that holds ``last``."""
+    def open(self, path: str) -> websocket.WebSocket:
+        """Open a websocket as a client without cookies."""
         url = f"{self.server.url}/{path}".replace("http", "ws", 1)
-        opened = websocket.create_connection(
-            url, header=[f"Authorization: token {TOKEN}"], timeout=60, suppress_origin=True
-        )
+        header = [f"Authorization: token {TOKEN}"]
+        opened = websocket.create_connection(url, header=header, timeout=60, suppress_origin=True)
+        self.server.closing.callback(opened.close)
+        return opened
+
+    def frames(self, path: str, opened: websocket.WebSocket, last: str) -> None:
+        """Read a websocket up to the frame that holds ``last``."""
         frames = [repr(opened.getheaders())]
         while last not in frames[-1]:
             frames.append(str(opened.recv()))
@@ -252,6 +256,7 @@ def test_no_secret_leaves_its_place(tmp_path: Path) -> None:
         properties = {"local:env.SECRET": ENV_VALUE}
         server.create("quiet", runtimeConfig={"properties": properties})
         listener = Listener(server)
+        bus = listener.open("api/events/subscribe")
         kernel_id = run_cell(server, "quiet")
         place = socket_place(server, "quiet")
         kept = {
@@ -268,6 +273,7 @@ def test_no_secret_leaves_its_place(tmp_path: Path) -> None:
         listener.fail({"session": "second", "template": "plain", "operation": "none"})
         log = (directory_of(server, "quiet") / "log" / "host.log").read_bytes()
         end(listener)
+        listener.frames("events", bus, '"TERMINATED"')
         assert listener.driven == {route.id for route in ROUTES}
         check_said(listener, log, kept)
         wait_for(lambda: not place.exists(), "the session's directories to go")
@@ -286,6 +292,9 @@ def check_said(listener: Listener, log: bytes, kept: dict[str, bytes]) -> None:
     value = {"a variable's value": ENV_VALUE.encode()}
     assert any(found_in(text, value) for what, text in listener.heard if what.endswith("/sessions/quiet"))
     assert "access_token=[secret]" in listener.server.log and "GET /jupyter-sessions/v1/" in listener.server.log
+    for what, text in listener.heard:
+        if what.split()[1].startswith(("api/", "events")):
+            assert found_in(text, value) == [], what
     callers = {**value, "a key that a caller sent": DECOY.encode()}
     for what, text in (("the server's log", server_log), ("the session's log", log)):
         assert found_in(text, callers) == [], what
