@@ -11,7 +11,7 @@ from typing import Any
 
 import websocket
 
-from tests.real.server import TOKEN, RealServer
+from tests.real.server import RealServer
 
 V1 = "v1.kernel.websocket.jupyter.org"
 Message = dict[str, Any]
@@ -27,7 +27,7 @@ class KernelSocket:
         url = f"{server.url}/api/kernels/{kernel}/channels?session_id={self.session}".replace("http", "ws", 1)
         self.socket = websocket.create_connection(
             url,
-            header=[f"Authorization: token {TOKEN}"],
+            header=[f"Authorization: {server.authorization}"],
             subprotocols=[V1] if v1 else None,
             timeout=60,
             suppress_origin=True,

@@ -72,6 +72,11 @@ class RealServer:
         return self.home / "data" / "jupyter_sessions"
 
     @property
+    def authorization(self) -> str:
+        """What a request's Authorization header says."""
+        return str(self.http.headers["Authorization"])
+
+    @property
     def log(self) -> str:
         """Everything the server has printed."""
         return (self.home / "server.log").read_text(errors="replace")
