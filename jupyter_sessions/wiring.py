@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import inspect
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 
     from jupyter_sessions.app import SessionsExtension
     from jupyter_sessions.kernels.mount import Mounted
+
+
+SPECS_SECONDS = 30.0
+"""How long the user's kernelspec manager may take to list its kernelspecs."""
 
 
 class Service:
@@ -67,15 +72,27 @@ def assemble(app: SessionsExtension, mounted: Mounted | None, serverapp: ServerA
 
 
 class OwnSpecs:
-    """The user's own kernelspecs, without those of sessions; called on a worker thread."""
+    """The user's own kernelspecs, without those of sessions; called on a worker thread, made on the server's loop.
+
+    The user's class is used on that loop alone, as Jupyter Server uses it: one like nb_conda_kernels keeps caches and
+    writes kernelspecs, one of a gateway holds a client that belongs to the loop.
+    """
 
     def __init__(self, mounted: Mounted | None, serverapp: ServerApp) -> None:
         self._mounted = mounted if mounted is not None and mounted.bound else None
         self._manager: Any = serverapp.kernel_spec_manager
 
+        self._loop = asyncio.get_running_loop()
     def __call__(self) -> Mapping[str, Any]:
-        """Give them by name, as the kernelspec manager's ``get_all_specs`` does."""
-        return asyncio.run(self._read())
+        """Give them by name, as the kernelspec manager's ``get_all_specs`` does.
+
+        Raises what that raises, and OSError where the server is too busy or ending.
+        """
+        try:
+            asked = asyncio.run_coroutine_threadsafe(self._read(), self._loop)
+            return asked.result(SPECS_SECONDS)
+        except (RuntimeError, concurrent.futures.CancelledError, concurrent.futures.TimeoutError) as error:
+            raise OSError(f"the server's kernelspecs cannot be read now: {error or 'it took too long'}") from error
 
     async def _read(self) -> Mapping[str, Any]:
         if self._mounted is not None:
