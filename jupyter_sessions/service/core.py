@@ -45,11 +45,16 @@ class Limits:
         given = {"ttl": self.ttl, "maxTtl": self.max_ttl, "idleTtl": self.idle_ttl, "maxIdleTtl": self.max_idle_ttl}
         return {**{name: _length(value) for name, value in given.items()}, "sessions": self.sessions}
 
-    def check(self, session: Session) -> list[FieldViolation]:
-        """Name each limit of a session that is above this location's."""
+    def check(self, session: Session, before: Session | None = None) -> list[FieldViolation]:
+        """Name each limit of a session that is above this location's, but for one that it had ``before``."""
+        old = before or Session()
+        rows = (
+            ("ttl", session.ttl, old.ttl, self.max_ttl),
+            ("idleTtl", session.idle_ttl, old.idle_ttl, self.max_idle_ttl),
+        )
         found = []
-        for name, given, most in (("ttl", session.ttl, self.max_ttl), ("idleTtl", session.idle_ttl, self.max_idle_ttl)):
-            if given > most * SECOND:
+        for name, given, known, most in rows:
+            if given > most * SECOND and given != known:
                 found.append(
                     FieldViolation(f"{_EXECUTION}.{name}", f"must be at most {_length(most)} in this location")
                 )

@@ -152,7 +152,7 @@ class SessionCalls:
             changed = changed.model_copy(update={"environment_config": row.session.environment_config})
         limits = core.limits
         changed = merge.fill_defaults(changed, round(limits.ttl * SECOND), round(limits.idle_ttl * SECOND))
-        if faults := limits.check(changed):
+        if faults := limits.check(changed, row.session):
             raise InvalidArgument(faults)
         moved = (changed.ttl, changed.idle_ttl) != (row.session.ttl, row.session.idle_ttl)
         if moved and not lasting:

@@ -17,7 +17,7 @@ from jupyter_sessions.model.errors import (
     ResourceExhausted,
 )
 from jupyter_sessions.model.names import LOCAL
-from jupyter_sessions.model.resources import JupyterConfig, Session, SessionTemplate
+from jupyter_sessions.model.resources import EnvironmentConfig, JupyterConfig, Session, SessionTemplate
 from jupyter_sessions.model.states import State
 from jupyter_sessions.service.core import Limits
 from tests.service.clocks import MovedClock
@@ -319,6 +319,22 @@ async def test_the_limit_of_live_sessions(tmp_path: Path) -> None:
             await service.create_session(ALICE, LOCAL, Session(), "too-many")
         await finished(service, await service.terminate_session(ALICE, named("only-one")))
         await active(service, "next-one")
+
+
+async def test_a_limit_above_a_lowered_maximum_keeps_no_label_from_changing(tmp_path: Path) -> None:
+    world = World()
+    async with serving(tmp_path, world) as service:
+        session = await active(service, "labelled")
+    other = session.execution.model_copy(update={"idle_ttl": 3600 * SECOND, "ttl": 7200 * SECOND})
+    wanted = Session(environment_config=EnvironmentConfig(execution_config=other))
+    async with serving(tmp_path, world, limits=Limits(ttl=3600, max_ttl=3600)) as service:
+        changed = await service.update_session(ALICE, named("labelled"), Session(labels={"a": "b"}), ["labels"])
+        assert (changed.labels, changed.ttl) == ({"a": "b"}, session.ttl)
+        path = "environmentConfig.executionConfig"
+        changed = await service.update_session(ALICE, named("labelled"), wanted, [f"{path}.idleTtl"])
+        assert (changed.idle_ttl, changed.ttl) == (3600 * SECOND, session.ttl)
+        with pytest.raises(InvalidArgument, match=r"executionConfig\.ttl: must be at most 3600s"):
+            await service.update_session(ALICE, named("labelled"), wanted, [f"{path}.ttl"])
 
 
 async def test_a_start_that_the_machine_refuses_fails_no_session(tmp_path: Path) -> None:
