@@ -37,12 +37,12 @@ class Database:
     async def open(self) -> None:
         """Make or check the file and open both connections; raises schema.StoreFault."""
         loop = asyncio.get_running_loop()
-        self._write_connection = await loop.run_in_executor(self._writer, self._open_sync)
-        self._read_connection = await loop.run_in_executor(self._reader, schema.connect, self.path)
-
-    def _open_sync(self) -> sqlite3.Connection:
-        schema.prepare(self.path)
-        return schema.connect(self.path)
+        await loop.run_in_executor(self._writer, schema.prepare, self.path)
+        try:
+            self._write_connection = await loop.run_in_executor(self._writer, schema.connect, self.path)
+            self._read_connection = await loop.run_in_executor(self._reader, schema.connect, self.path)
+        except sqlite3.Error as error:
+            raise schema.StoreFault(f"{self.path}: {error}. Make the file accessible.") from error
 
     async def close(self) -> None:
         """Close everything after the work under way; a second call does nothing."""

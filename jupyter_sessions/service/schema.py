@@ -152,7 +152,7 @@ def prepare(path: Path) -> None:
     except OSError as error:
         raise StoreFault(f"{path}: {error.strerror or error}. Make the directory writable for this account.") from error
     except sqlite3.OperationalError as error:
-        raise StoreFault(f"{path}: {error}. Free disk space or make the file accessible, then try again.") from error
+        raise StoreFault(f"{path}: {error}. Free disk space or make the file accessible.") from error
     except sqlite3.DatabaseError as error:
         raise StoreFault(_damaged(path, str(error))) from error
 

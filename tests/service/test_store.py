@@ -136,6 +136,13 @@ async def test_a_file_that_cannot_be_used_is_said_and_left(
     assert (tmp_path / "sessions" / "somebody").is_dir()
 
 
+async def test_a_file_that_goes_before_it_is_opened_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(schema, "prepare", lambda path: path.mkdir())
+    async with serving(tmp_path) as service:
+        with pytest.raises(Unavailable, match=r"unable to open.*Then restart the Jupyter server"):
+            await service.list_sessions(ALICE, LOCAL, ListRequest())
+
+
 async def test_before_start_and_after_stop_every_call_says_so(tmp_path: Path) -> None:
     async with serving(tmp_path) as service:
         pass
