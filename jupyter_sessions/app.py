@@ -9,7 +9,7 @@ import importlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from jupyter_sessions.wiring import Service
 
 DAY = 86_400
+LIMIT: dict[str, Any] = {"min": 600, "max": 14 * DAY}
+"""What the API allows for ``ttl`` and ``idleTtl``, in seconds."""
 QUIET_SECONDS = 0.5
 """How long the service waits after the server listens, unless a request wants it: the first page comes first."""
 
@@ -54,10 +56,16 @@ class SessionsExtension(ExtensionApp):
         True, help="False: REST and panel only; no class of Jupyter is touched and no session's kernel is offered."
     ).tag(config=True)
     max_sessions = Integer(0, min=0, help="How many sessions may live at a time; 0 is no limit.").tag(config=True)
-    default_ttl = Integer(14 * DAY, help="A session's ttl where it names none, in seconds.").tag(config=True)
-    max_ttl = Integer(14 * DAY, help="The longest ttl a session may ask for, in seconds.").tag(config=True)
-    default_idle_ttl = Integer(DAY, help="A session's idleTtl where it names none, in seconds.").tag(config=True)
-    max_idle_ttl = Integer(14 * DAY, help="The longest idleTtl a session may ask for, in seconds.").tag(config=True)
+    default_ttl = Integer(
+        14 * DAY, **LIMIT, help="A session's ttl where it names none, in seconds (at most max_ttl)."
+    ).tag(config=True)
+    max_ttl = Integer(14 * DAY, **LIMIT, help="The longest ttl a session may ask for, in seconds.").tag(config=True)
+    default_idle_ttl = Integer(
+        DAY, **LIMIT, help="A session's idleTtl where it names none, in seconds (at most max_idle_ttl)."
+    ).tag(config=True)
+    max_idle_ttl = Integer(14 * DAY, **LIMIT, help="The longest idleTtl a session may ask for, in seconds.").tag(
+        config=True
+    )
     data_dir = Unicode(help="Where sessions are kept; default: jupyter_sessions in Jupyter's data directory.").tag(
         config=True
     )

@@ -37,13 +37,15 @@ class Backend(SessionsApi, KernelHosts, Protocol):
 class Router:
     """Picks the implementation of a location; implements SessionsApi and KernelHosts itself.
 
-    ``backends`` maps each configured location to what stands behind it; ``page_key`` signs the page tokens of lists
-    over several locations (default: a new one, so that such a token lives as long as this router).
+    ``backends`` maps each configured location to what stands behind it. ``page_key`` gives the key that signs the page
+    tokens of lists over several locations, asked for at each list; where it gives none (or is not there) such a token
+    lives as long as this router.
     """
 
-    def __init__(self, backends: Mapping[LocationName, Backend], page_key: bytes = b"") -> None:
+    def __init__(self, backends: Mapping[LocationName, Backend], page_key: Callable[[], bytes] | None = None) -> None:
         self._backends = dict(backends)
-        self._page_key = page_key or secrets.token_bytes(32)
+        self._page_key = page_key or bytes
+        self._own_key = secrets.token_bytes(32)
 
     def _at(self, location: LocationName) -> Backend:
         if WILDCARD in (location.project, location.location):
@@ -71,7 +73,8 @@ class Router:
     ) -> Page[T]:
         if not parent.wild:
             return await fetch(parent, request)
-        merged = MergedList(self._page_key, f"{parent}/{collection}", order, fetch)
+        # Named apart: a backend may sign its own tokens with the same key.
+        merged = MergedList(self._page_key() or self._own_key, f"{parent}/{collection} merged", order, fetch)
         return await merged.page(self._covered(parent), request, partial)
 
     async def list_locations(self, project: str) -> Sequence[Location]:

@@ -32,7 +32,8 @@ SPECS_SECONDS = 30.0
 class Service:
     """The running service of one server; ``router`` is what handlers, kernels and events hold."""
 
-    def __init__(self, embedded: EmbeddedSessions, router: Router) -> None:
+    def __init__(self, engine: ProcessEngine, embedded: EmbeddedSessions, router: Router) -> None:
+        self._engine = engine
         self._embedded = embedded
         self._silence: Unsubscribe | None = None
         self.router = router
@@ -53,6 +54,7 @@ class Service:
         if self._silence is not None:
             self._silence()
         await self._embedded.stop()
+        await self._engine.close()
 
 
 def assemble(app: SessionsExtension, mounted: Mounted | None, serverapp: ServerApp) -> Service:
@@ -60,7 +62,8 @@ def assemble(app: SessionsExtension, mounted: Mounted | None, serverapp: ServerA
     specs = OwnSpecs(mounted, serverapp)
     bounds = Bounds(app.spool_memory, app.spool_disk, app.log_bytes, app.log_files)
     engine = ProcessEngine(specs, serverapp.root_dir, serverapp.kernel_manager.default_kernel_name, bounds)
-    limits = Limits(app.default_ttl, app.max_ttl, app.default_idle_ttl, app.max_idle_ttl, app.max_sessions)
+    ttl, idle_ttl = min(app.default_ttl, app.max_ttl), min(app.default_idle_ttl, app.max_idle_ttl)
+    limits = Limits(ttl, app.max_ttl, idle_ttl, app.max_idle_ttl, app.max_sessions)
     embedded = EmbeddedSessions(
         Path(app.data_dir),
         engine,
@@ -68,7 +71,7 @@ def assemble(app: SessionsExtension, mounted: Mounted | None, serverapp: ServerA
         session_days=app.keep_ended_days,
         operation_days=app.keep_operations_days,
     )
-    return Service(embedded, Router({LOCAL: embedded}))
+    return Service(engine, embedded, Router({LOCAL: embedded}, embedded.page_key))
 
 
 class OwnSpecs:
@@ -79,10 +82,10 @@ class OwnSpecs:
     """
 
     def __init__(self, mounted: Mounted | None, serverapp: ServerApp) -> None:
+        self._loop = asyncio.get_running_loop()
         self._mounted = mounted if mounted is not None and mounted.bound else None
         self._manager: Any = serverapp.kernel_spec_manager
 
-        self._loop = asyncio.get_running_loop()
     def __call__(self) -> Mapping[str, Any]:
         """Give them by name, as the kernelspec manager's ``get_all_specs`` does.
 

@@ -23,7 +23,7 @@ ALL = LocationName("-", "-")
 
 def routed(*names: LocationName) -> tuple[Router, list[ScriptedSessions]]:
     backends = [ScriptedSessions(name) for name in names]
-    return Router({backend.location: backend for backend in backends}, b"a key"), backends
+    return Router({backend.location: backend for backend in backends}, lambda: b"a key"), backends
 
 
 async def list_all(router: Router, parent: LocationName, size: int, filter: str = "") -> list[Page[Session]]:

@@ -101,7 +101,7 @@ class EmbeddedSessions:
             await core.feed.start()
             await core.reconciler.start(machine)
         except (StoreFault, SessionsError, OSError) as error:
-            core.fault = f"the sessions' store cannot be used: {error}"
+            core.fault = f"the sessions' store cannot be used: {error} Then restart the Jupyter server."
             log.error("%s", core.fault)
             return
         core.fault = ""
@@ -250,6 +250,10 @@ class EmbeddedSessions:
     def subscribe(self, listener: Callable[[Change], None]) -> Unsubscribe:
         """Call ``listener`` for each change, in order, on the event loop; also before ``start``."""
         return self._core.feed.subscribe(listener)
+
+    def page_key(self) -> bytes:
+        """Give the store's key for page tokens, the same in every server on it; nothing while it is not open."""
+        return self._core.store.hmac_key
 
     def kernel_hosts(self) -> Sequence[KernelHost]:
         """Give every ACTIVE session of this machine from memory."""
