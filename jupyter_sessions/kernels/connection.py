@@ -23,6 +23,8 @@ CLOSE_DEAD = 1000
 """JupyterLab does not come back after it; only ever sent behind a ``status: dead``."""
 CLOSE_BAD_FRAME = 1002
 CLOSE_TRY_LATER = 1013
+REFUSALS = frozenset({1007, CLOSE_TRY_LATER})
+"""Codes by which a host refuses a message or a client: to dial again would hide from the browser what was lost."""
 
 LAST_WORDS = 1.0
 """Seconds that a dead kernel's output, still on its way, has to reach the browser before the death does."""
@@ -175,12 +177,15 @@ class RemoteConnection(BaseKernelWebsocketConnection):
         else:
             self._end(reason)
 
-    def _host_lost(self) -> None:
+    def _host_lost(self, code: int | None, reason: str) -> None:
         kernel = self._registry.get(self.kernel_id)
         if self._ending is not None:
             self._end(self._kernel.reason or "the kernel was shut down")
         elif kernel is None or kernel.dead:
             self._end(kernel.reason if kernel is not None else "the kernel was shut down")
+        elif code in REFUSALS:
+            self.log.warning("The host refuses a websocket of kernel %s: %s", self.kernel_id, reason)
+            self._close(code, reason)
 
     def _end(self, reason: str) -> None:
         """Tell the browser that the kernel is dead and why, and close."""

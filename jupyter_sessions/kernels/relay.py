@@ -114,8 +114,8 @@ class HostLeg:
     """The host's end of one websocket.
 
     ``dial(sink)`` opens the host's websocket, ``deliver`` takes what the host sends. ``refused(error)`` is called
-    when it opens none (it knows no such kernel), ``lost()`` when an open one has ended, ``late(why)`` when there has
-    been no host for PATIENCE; none of them ends the dialing, ``close`` does.
+    when it opens none (it knows no such kernel), ``lost(code, reason)`` when an open one has ended (``code`` None: it
+    broke), ``late(why)`` when there has been no host for PATIENCE; none of them ends the dialing, ``close`` does.
     """
 
     def __init__(
@@ -123,7 +123,7 @@ class HostLeg:
         dial: Callable[[Sink], Awaitable[HostSocket]],
         deliver: Callable[[str | bytes], Wait],
         refused: Callable[[HostRefused], None],
-        lost: Callable[[], None],
+        lost: Callable[[int | None, str], None],
         late: Callable[[str], None],
     ) -> None:
         self._dial, self._deliver, self._refused, self._lost, self._late = dial, deliver, refused, lost, late
@@ -183,8 +183,8 @@ class HostLeg:
             why = "the host closed the connection"
             opened_at = loop.time()
             try:
-                await self._hold_open(ended)
-                self._lost()
+                socket = await self._hold_open(ended)
+                self._lost(socket.close_code, socket.close_reason or "")
                 seen = loop.time()
                 if seen - opened_at > _STEADY:
                     pause = _FIRST_PAUSE
@@ -199,7 +199,7 @@ class HostLeg:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads dials, keeps no secret
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _hold_open(self, ended: asyncio.Future[None]) -> None:
+    async def _hold_open(self, ended: asyncio.Future[None]) -> HostSocket:
         def receive(message: str | bytes | None) -> Wait:
             if message is not None:
                 return self._deliver(message)
@@ -212,6 +212,7 @@ class HostLeg:
             self._socket = socket
             await self._send_held()
             await ended
+            return socket
         finally:
             self._socket = None
             socket.close()

@@ -257,6 +257,16 @@ async def test_a_lost_host_is_dialed_again_under_the_browsers_open_websocket(jp_
                 assert await ws.read_message() == frame
 
 
+@pytest.mark.parametrize(("code", "reason"), [(1013, "32 clients already"), (1007, "malformed message: no JSON")])
+async def test_what_the_host_refuses_is_refused(jp_serverapp: Any, code: int, reason: str) -> None:
+    with bench(jp_serverapp) as b:
+        async with b.browser() as ws:
+            (await b.host_side()).close(code, reason)
+            assert await read_all(ws) == []
+            assert (ws.close_code, ws.close_reason) == (code, reason)
+            assert not b.kernel.dead and len(b.peer.dialed) == 1
+
+
 async def test_without_a_host_for_long_the_browser_is_asked_to_come_again(
     jp_serverapp: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
