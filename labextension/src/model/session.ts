@@ -98,7 +98,8 @@ export interface ISessionKernel {
   execution_state?: string;
   last_activity?: string;
   connections?: number;
-  usage?: { cpu?: number; memory?: number; bytes?: number };
+  /** `cpu_percent` of one CPU and `memory_bytes`, 0 until they are measured. */
+  usage?: { cpu_percent?: number; memory_bytes?: number };
 }
 
 export interface ILogPage {

@@ -13,7 +13,7 @@ export function Configuration(props: { session: ISession }): JSX.Element {
   const limits = session.environmentConfig?.executionConfig ?? {};
   const facts: [string, string][] = [
     ['Name', session.name],
-    ['Id', session.uuid],
+    ['UUID', session.uuid],
     ['Kernel', kernelLabel(session)],
     ['Template', session.sessionTemplate ? shortName(session.sessionTemplate) : ''],
     ['Created', formatExact(parseTime(session.createTime))],
@@ -62,21 +62,23 @@ function Facts(props: { title: string; facts: [string, string][] }): JSX.Element
   );
 }
 
-/** The kernels of an ACTIVE session, asked for every five seconds while they are shown. */
+/** The kernels of an ACTIVE session while they are shown: asked for when some change, else every five seconds. */
 export function Kernels(
   props: IViewContext & { session: ISession; now: number }
 ): JSX.Element | null {
-  const { session, store, clock, now } = props;
+  const { session, store, links, clock, now } = props;
   const [kernels, setKernels] = useState<ISessionKernel[] | null>(null);
   const active = session.state === 'ACTIVE';
   useEffect(() => {
     let last = 0;
+    let news = false;
     let gone = false;
     const ask = async () => {
-      if (!active || Date.now() - last < PERIOD) {
+      if (!active || (!news && Date.now() - last < PERIOD)) {
         return;
       }
       last = Date.now();
+      news = false;
       try {
         const rows = await store.listKernels(session.name);
         if (!gone) {
@@ -87,13 +89,19 @@ export function Kernels(
       }
     };
     const slot = () => void ask();
+    // Many may come at once: the next tick asks.
+    const changed = () => {
+      news = true;
+    };
     slot();
     clock.tick.connect(slot);
+    links.changed.connect(changed);
     return () => {
       gone = true;
       clock.tick.disconnect(slot);
+      links.changed.disconnect(changed);
     };
-  }, [store, clock, session.uuid, active]);
+  }, [store, links, clock, session.uuid, active]);
   if (!active || !kernels) {
     return null;
   }
@@ -118,7 +126,7 @@ function KernelTable(
         {props.kernels.map((kernel, index) => {
           const active = parseTime(kernel.last_activity);
           const ago = formatDuration(Math.max(0, Math.floor((props.now - active) / 1000)));
-          const usage = kernel.usage ?? {};
+          const { usage } = kernel;
           return (
             <tr key={kernel.id} data-kernel={kernel.id}>
               <td title={kernel.id}>
@@ -130,7 +138,11 @@ function KernelTable(
               </td>
               <td>{kernel.execution_state}</td>
               <td title={formatExact(active)}>active {ago} ago</td>
-              <td>{usagePhrase(Number(usage.cpu), Number(usage.memory ?? usage.bytes))}</td>
+              <td>
+                {usage?.memory_bytes
+                  ? usagePhrase(Number(usage.cpu_percent), usage.memory_bytes)
+                  : ''}
+              </td>
             </tr>
           );
         })}
