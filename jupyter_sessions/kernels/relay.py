@@ -95,19 +95,14 @@ class Outlet:
         return self._written is not None and not self._written.done()
 
     def _until_written(self) -> Wait:
-        if self._written is None or self._written.done():
-            return None
-        # The write's own future carries an exception when the browser goes; whoever waits only wants to go on.
-        gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._written.add_done_callback(lambda _: None if gate.done() else gate.set_result(None))
-        return gate
+        return None if self._written is None or self._written.done() else _gate(self._written)
 
     def _send_tornado(self, message: str | bytes) -> Wait:
         try:
             written = self._handler.write_message(message, binary=isinstance(message, bytes))
         except WebSocketClosedError:
             return None
-        return _quietly(written)
+        return _gate(written)
 
 
 class HostLeg:
@@ -173,7 +168,7 @@ class HostLeg:
 
     def _until_written(self, written: asyncio.Future[None]) -> Wait:
         protocol: Any = self._socket.protocol if self._socket is not None else None
-        return _quietly(written) if protocol is not None and protocol.stream.writing() else None
+        return _gate(written) if protocol is not None and protocol.stream.writing() else None
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -249,8 +244,14 @@ def _observe(written: asyncio.Future[None]) -> None:
         written.exception()
 
 
-async def _quietly(written: Awaitable[None]) -> None:
-    try:
-        await written
-    except (WebSocketClosedError, StreamClosedError):
-        return
+def _gate(written: asyncio.Future[None]) -> asyncio.Future[None]:
+    """Give what is done when a write is, without its exception: whoever waits only wants to go on."""
+    gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def done(write: asyncio.Future[None]) -> None:
+        _observe(write)
+        if not gate.done():
+            gate.set_result(None)
+
+    written.add_done_callback(done)
+    return gate

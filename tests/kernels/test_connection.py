@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import json
 import os
 import random
 import socket
+import warnings
 from typing import Any
 
 import pytest
@@ -187,6 +189,24 @@ def _content(frame: str | bytes, v1: bool) -> dict[str, Any]:
     parts = [frame[start:end] for start, end in itertools.pairwise(table)]
     assert parts[0] == b"iopub" and json.loads(parts[1])["msg_type"] == "status" and table[-1] == len(frame)
     return dict(json.loads(parts[4]))
+
+
+async def test_with_compression_a_death_is_told_as_well(jp_serverapp: Any) -> None:
+    jp_serverapp.web_app.settings["websocket_compression_options"] = {}
+    with bench(jp_serverapp) as b:
+        async with b.browser(compression_options={}) as ws:
+            host = await b.host_side()
+            sent = [message("stream", text="x" * size) for size in (10, 200_000)]
+            for frame in sent:
+                await host.write_message(frame, binary=True)
+            assert [await ws.read_message() for _ in sent] == sent
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                b.registry.mark_dead(KERNEL, "it crashed")
+                (dead,) = await read_all(ws)
+                gc.collect()
+            assert _content(dead, True)["reason"] == "it crashed"
+            assert [str(each.message) for each in caught if "never awaited" in str(each.message)] == []
 
 
 async def test_a_kernel_that_is_dead_or_removed_says_so(jp_serverapp: Any) -> None:
