@@ -75,24 +75,24 @@ class Actions:
         host = offer.host
         model = await self._hosts.start(host, offer.kernel.name, kernel_id, cwd, env)
         known = str(model.get("id") or kernel_id)
-        kernel = RemoteKernel(
-            kernel_id=known,
-            name=offer.name,
-            host_kernel=offer.kernel.name,
-            session_uuid=host.session_uuid,
-            session=str(host.session),
-            spec=offer.kernel.spec,
-            execution_state="starting",
-            cwd=cwd or "",
-        )
-        kernel.env = dict(env)
-        told = self._registry.get(known)
+        kernel = self._registry.get(known)
+        # The host's own stream may be quicker than its answer, and is newer then.
+        told = kernel is not None and not kernel.dead
+        if kernel is None or kernel.dead:
+            kernel = RemoteKernel(
+                kernel_id=known,
+                name=offer.name,
+                host_kernel=offer.kernel.name,
+                session_uuid=host.session_uuid,
+                session=str(host.session),
+                spec=offer.kernel.spec,
+                execution_state="starting",
+            )
+        kernel.cwd, kernel.env = cwd or "", dict(env)
         self._registry.add(kernel)
-        if told is not None and not told.dead:
-            # The host's own stream was quicker than its answer, and is newer.
-            model = told.model()
-        self._registry.update(known, model)
-        kernel.seen = told is not None and not told.dead
+        if not told:
+            self._registry.update(known, model)
+            kernel.seen = False
         if self._registry.host(host.session_uuid) is None:
             self._registry.mark_dead(known, self._registry.ended(offer.name) or f"the session {host.session.id} ended")
         return known

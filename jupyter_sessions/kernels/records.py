@@ -38,6 +38,12 @@ _SCHEMA = (
     "name TEXT, type TEXT, kernel_id TEXT NOT NULL, PRIMARY KEY (root_dir, session_id))",
 )
 
+# Only the server that starts a kernel knows its folder: one that adopts it leaves what is written.
+_KEEP_KERNEL = (
+    "INSERT INTO kernel VALUES (?,?,?,?,?,?,?,?) "
+    "ON CONFLICT (kernel_id) DO UPDATE SET cwd = excluded.cwd WHERE excluded.cwd != ''"
+)
+
 
 @dataclass(frozen=True)
 class NotebookRow:
@@ -86,7 +92,7 @@ class Records:
 
     def _heard(self, kernel: RemoteKernel, what: What) -> None:
         if what == "added":
-            self._write("INSERT OR REPLACE INTO kernel VALUES (?,?,?,?,?,?,?,?)", [_values(kernel)])
+            self._write(_KEEP_KERNEL, [_values(kernel)])
         elif what in ("dead", "removed"):
             # Whichever root its notebook sessions belong to, none can be restored any more.
             self._write("DELETE FROM notebook_session WHERE kernel_id = ?", [(kernel.kernel_id,)])
@@ -119,7 +125,7 @@ class Records:
             try:
                 self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 # Made before SQLite would make it with the umask's mode; its journal takes the file's.
-                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+                os.close(os.open(self._path, os.O_CREAT | os.O_RDWR, 0o600))
                 with self._open(WRITE_TIMEOUT) as database:
                     for table in _SCHEMA:
                         database.execute(table)

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import inspect
 import signal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelMana
 from jupyter_sessions.kernels.actions import Actions
 from jupyter_sessions.kernels.manager import SessionKernelManager
 from jupyter_sessions.kernels.mount import mixed
+from jupyter_sessions.kernels.records import Records
 from jupyter_sessions.kernels.refused import Refused
 from jupyter_sessions.kernels.registry import Registry, RemoteKernel
 from jupyter_sessions.model.states import State
@@ -180,6 +182,23 @@ async def test_what_the_host_streams_during_a_start_is_not_lost() -> None:
     await manager.start_kernel(kernel_name="etl.python3", kernel_id="k2", env={"JPY_SESSION_NAME": "a", "X": "y"})
     kernel = registry.get("k2")
     assert kernel is not None and kernel.execution_state == "idle" and kernel.env == {"JPY_SESSION_NAME": "a"}
+
+
+async def test_a_kernel_that_the_stream_brought_first_stays_the_same(tmp_path: Path) -> None:
+    manager, registry, hosts = bound(AsyncMappingKernelManager)
+    told: list[tuple[str, RemoteKernel]] = []
+    registry.subscribe(lambda kernel, what: told.append((what, kernel)))
+    streamed = {"id": "k2", "name": "python3", "execution_state": "idle", "connections": 0}
+    hosts.meanwhile = lambda: registry.take("uuid-etl", streamed)  # type: ignore[method-assign]  # a lever
+    records = Records(tmp_path, str(tmp_path))
+    records.follow(registry)
+    manager.root_dir = str(tmp_path)
+    await manager.start_kernel(kernel_name="etl.python3", kernel_id="k2", path="")
+    # A websocket opened meanwhile holds the first one, and must hear what becomes of it.
+    assert {kernel for _, kernel in told} == {registry.get("k2")}
+    await records.flush()
+    assert [(kernel.kernel_id, kernel.cwd) for kernel in records.load()[0]] == [("k2", str(tmp_path))]
+    await records.close()
 
 
 async def test_a_session_that_ends_during_a_start_leaves_a_dead_kernel() -> None:

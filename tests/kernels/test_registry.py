@@ -192,6 +192,16 @@ async def test_records_survive(tmp_path: Path) -> None:
     assert Records(tmp_path / "folder", str(tmp_path / "folder")).load()[1] == []
 
 
+async def test_a_server_that_adopts_a_kernel_keeps_what_its_starter_wrote(tmp_path: Path) -> None:
+    starter, adopter = Records(tmp_path, str(tmp_path)), Records(tmp_path, str(tmp_path))
+    for records, kernel in ((starter, a_kernel("k1", cwd="/work")), (adopter, a_kernel("k1"))):
+        registry = Registry()
+        records.follow(registry)
+        registry.add(kernel)
+        await records.close()
+    assert [kernel.cwd for kernel in Records(tmp_path, str(tmp_path)).load()[0]] == ["/work"]
+
+
 async def test_a_link_to_the_root_is_the_root(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "real")
