@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
 import struct
 import sys
@@ -163,6 +164,7 @@ class HostLink:
         ``max_message_size`` is bytes of one message from the host, ``timeout`` seconds for opening it. With ``sink``
         the messages go there (see HostSocket), else they are read by ``read_message``.
         """
+        self._check_socket()
         request = httpclient.HTTPRequest(
             f"ws://localhost{path_and_query}", headers=self._headers(), **self._limits(timeout)
         )
@@ -188,6 +190,11 @@ class HostLink:
         if self._client is not None:
             self._client.close()
             self._client = None
+
+    def _check_socket(self) -> None:
+        # Before a client is made, which is dear: who follows a host that is gone tries again and again.
+        if not os.path.exists(self._path):
+            raise self._mapped(FileNotFoundError())
 
     def _http(self) -> SimpleAsyncHTTPClient:
         if self._client is None:
