@@ -10,12 +10,12 @@ import sqlite3
 from collections.abc import Sequence
 from functools import partial
 
-from jupyter_sessions.engines.base import Alive, Engine
+from jupyter_sessions.engines.base import Alive, Engine, Gone
 from jupyter_sessions.model.api import Change
 from jupyter_sessions.model.errors import SessionsError
 from jupyter_sessions.model.names import LocationName
 from jupyter_sessions.model.states import State
-from jupyter_sessions.service import rows, store
+from jupyter_sessions.service import rows, store, verdicts
 from jupyter_sessions.service.actions import Actions
 from jupyter_sessions.service.adoption import end_leftovers
 from jupyter_sessions.service.clocks import Clock
@@ -203,13 +203,23 @@ class Reconciler:
             log.warning("session %s is left as it is for now: %s", tracked.row.id, trouble, exc_info=exc_info)
 
     def _refresh(self, tracked: Tracked) -> None:
-        if tracked.row.state is not State.ACTIVE or not isinstance(tracked.seen, Alive):
+        if tracked.row.state is not State.ACTIVE or self._tracked.get(tracked.row.uuid) is not tracked:
             return
-        if self._tracked.get(tracked.row.uuid) is not tracked or tracked.kernels is None:
+        if isinstance(tracked.seen, Gone):
+            self._tell_gone(tracked, tracked.seen)
+        if not isinstance(tracked.seen, Alive) or tracked.kernels is None:
             return
         known = self._hosts.get(tracked.row.uuid)
         if known is None or (known.address, known.token) != (tracked.seen.address, tracked.seen.token):
             self._hosts.put(kernel_host(tracked.row, tracked.alive, tracked.kernels))
+
+    def _tell_gone(self, tracked: Tracked, seen: Gone) -> None:
+        """Tell the kernels room that a host is gone, before what it left has ended and the row says so."""
+        verdict = verdicts.judge(tracked.facts(self._clock.steady()), dataclasses.replace(seen, marked=0))
+        if isinstance(verdict, verdicts.Finish):
+            end = verdict.steps[-1]
+            host = kernel_host(tracked.row, None, ())
+            self._hosts.put(dataclasses.replace(host, state=end.state, state_message=end.message))
 
     async def _housekeep(self) -> None:
         """Remove leftovers once, then what is old, every hour; a fault is logged and tried again an hour later."""
