@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import sys
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ def owner_name() -> str:
     hub = os.environ.get("JUPYTERHUB_USER")
     if hub:
         return hub
-    if os.name == "posix":
+    if sys.platform != "win32":
         import pwd
 
         try:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
+import sys
 from pathlib import Path
 
 from jupyter_sessions.model.hostfile import ACT_LOCK
+
+if sys.platform != "win32":
+    import fcntl
 
 
 class ActLock:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-SOCKET_PATH_BYTES = 103 if sys.platform == "darwin" else 107
+SOCKET_PATH_BYTES = 107 if sys.platform == "linux" else 103
 """What the system allows a Unix socket's path."""
 
 SOCKET_NAME_BYTES = 12
