@@ -29,6 +29,9 @@ Listener = Callable[["RemoteKernel", What], None]
 COMPLETE_PATIENCE = 10.0
 """Seconds that a start waits, at the server's own start, for the sessions to be known."""
 
+DEAD_KEPT = 100
+"""How many dead kernels stay listed, so that whoever had one can still read why; the oldest go first."""
+
 ENDED_NAMES = 1000
 """How many kernelspec names of ended sessions are remembered with their reason."""
 
@@ -97,7 +100,10 @@ class Registry:
             self._tell(kernel, "changed")
 
     def mark_dead(self, kernel_id: str, reason: str) -> None:
-        """Say that a kernel has ended and why; it stays listed as ``dead`` until removed. Tells ``dead`` once."""
+        """Say that a kernel has ended and why; it stays listed as ``dead`` until removed. Tells ``dead`` once.
+
+        The oldest beyond DEAD_KEPT are removed.
+        """
         kernel = self.get(kernel_id)
         if kernel is None or kernel.dead:
             return
@@ -105,6 +111,8 @@ class Registry:
         kernel.reason = reason
         kernel.connections = 0
         self._tell(kernel, "dead")
+        for oldest in [each.kernel_id for each in self._kernels.values() if each.dead][:-DEAD_KEPT]:
+            self.remove(oldest)
 
     def revive(self, kernel_id: str, model: Mapping[str, Any]) -> None:
         """Say that a dead kernel was started again under its id; tells ``added``, as for a new one."""

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from jupyter_sessions.kernels.records import NotebookRow, Records
-from jupyter_sessions.kernels.registry import ENDED_NAMES, Registry, RemoteKernel
+from jupyter_sessions.kernels.registry import DEAD_KEPT, ENDED_NAMES, Registry, RemoteKernel
 from jupyter_sessions.model.names import LocationName
 from jupyter_sessions.model.states import State
 from tests.kernels.room import a_host
@@ -141,6 +141,17 @@ def test_the_memory_of_ended_sessions_is_bounded() -> None:
         registry.set_host(host)
         registry.set_host(dataclasses.replace(host, state=State.TERMINATED))
     assert registry.ended("s0.python3") == "" and registry.ended(f"s{ENDED_NAMES}.python3")
+
+
+def test_the_memory_of_dead_kernels_is_bounded() -> None:
+    registry = Registry()
+    registry.set_host(a_host())
+    registry.add(a_kernel("alive"))
+    for number in range(DEAD_KEPT + 5):
+        registry.add(a_kernel(f"k{number}"))
+        registry.mark_dead(f"k{number}", "crashed")
+    assert registry.get("k4") is None and registry.get("alive") is not None
+    assert len(registry.all()) == DEAD_KEPT + 1 and registry.get(f"k{DEAD_KEPT + 4}") is not None
 
 
 def test_a_listener_that_fails_keeps_no_other_from_the_news() -> None:
