@@ -6,6 +6,7 @@ first; all else goes to the user's class, also everything while nothing is bound
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
@@ -202,12 +203,15 @@ class SessionKernelManager(Base):  # type: ignore[misc]  # a mixin: its base is 
         try:
             await ensure_async(super().cull_kernels())
         finally:
-            for kernel in self._sessions.all() if self._sessions is not None else ():
-                try:
-                    await self.cull_kernel_if_idle(kernel.kernel_id)
-                except Exception:
-                    # One kernel's host that cannot be reached must not spare the others.
-                    self.log.exception("could not cull kernel %s of %s", kernel.kernel_id, kernel.session)
+            # All at once: a host that does not answer must not spare the others, nor put off the next round.
+            remote = self._sessions.all() if self._sessions is not None else []
+            await asyncio.gather(*(self._cull(kernel) for kernel in remote))
+
+    async def _cull(self, kernel: RemoteKernel) -> None:
+        try:
+            await self.cull_kernel_if_idle(kernel.kernel_id)
+        except Exception:
+            self.log.exception("could not cull kernel %s of %s", kernel.kernel_id, kernel.session)
 
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
         """End one kernel if it is idle, or forget it if it is dead."""

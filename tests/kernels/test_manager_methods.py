@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import inspect
 import signal
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from jupyter_sessions.kernels.manager import SessionKernelManager
 from jupyter_sessions.kernels.mount import mixed
 from jupyter_sessions.kernels.records import Records
 from jupyter_sessions.kernels.refused import Refused
-from jupyter_sessions.kernels.registry import Registry, RemoteKernel
+from jupyter_sessions.kernels.registry import Registry, RemoteKernel, utcnow
 from jupyter_sessions.model.states import State
 from tests.kernels.peer import until
 from tests.kernels.room import a_host
@@ -199,6 +200,28 @@ async def test_a_kernel_that_the_stream_brought_first_stays_the_same(tmp_path: P
     await records.flush()
     assert [(kernel.kernel_id, kernel.cwd) for kernel in records.load()[0]] == [("k2", str(tmp_path))]
     await records.close()
+
+
+async def test_a_deaf_host_delays_no_other_kernels_culling() -> None:
+    manager, registry, hosts = bound(AsyncMappingKernelManager)
+    manager._kernels, manager.cull_idle_timeout = {}, 60
+    gate = asyncio.Event()
+
+    async def shutdown(kernel: RemoteKernel) -> None:
+        if kernel.kernel_id == KERNEL:
+            await gate.wait()
+
+    hosts.shutdown = shutdown  # type: ignore[method-assign]  # a lever
+    registry.add(
+        RemoteKernel(kernel_id="k2", name="etl.python3", host_kernel="python3", session_uuid="uuid-etl", session="s")
+    )
+    for kernel in registry.all():
+        kernel.execution_state, kernel.last_activity = "idle", utcnow() - timedelta(hours=1)
+    culling = asyncio.ensure_future(manager.cull_kernels())
+    await until(lambda: [kernel.kernel_id for kernel in registry.all()] == [KERNEL])
+    gate.set()
+    await culling
+    assert registry.all() == []
 
 
 async def test_a_session_that_ends_during_a_start_leaves_a_dead_kernel() -> None:
