@@ -171,6 +171,10 @@ class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
 
     def _change(self, row: NotebookRow) -> None:
         self._keep(row)
+        self._tell_name(row)
+
+    def _tell_name(self, row: NotebookRow) -> None:
+        """Note the document's name for its kernel's next start, as the stock manager does with each change."""
         if row.path is not None and hasattr(self.kernel_manager, "update_env"):
             self.kernel_manager.update_env(kernel_id=row.kernel_id, env=self.get_kernel_env(row.path, row.name))
 
@@ -186,6 +190,7 @@ class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
         if self._records is not None:
             self._records.drop(row.session_id)
         await super().save_session(row.session_id, path=row.path, name=row.name, type=row.type, kernel_id=row.kernel_id)
+        self._tell_name(row)
 
     async def delete_session(self, session_id: str) -> None:
         """End a notebook session and its kernel."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from typing import TYPE_CHECKING
 
 from jupyter_sessions.kernels.registry import Registry, alive
@@ -17,6 +18,8 @@ from jupyter_sessions.model.states import State
 
 if TYPE_CHECKING:
     from jupyter_sessions.model.api import Caller, SessionsApi
+
+log = logging.getLogger(__name__)
 
 ASK_AGAIN = 30.0
 """Seconds between two rounds of questions."""
@@ -56,6 +59,10 @@ class Settling:
         except NotFound:
             return gone
         except (SessionsError, ValueError):
+            return ""
+        except Exception:
+            # Its own fault to mend; the kernels stay unknown until it can tell.
+            log.exception("cannot ask after the session %s of restored kernels", session)
             return ""
         if found.uuid != uuid:
             return gone

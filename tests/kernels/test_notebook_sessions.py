@@ -11,8 +11,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from jupyter_core.paths import jupyter_data_dir
 
+from jupyter_sessions.kernels import settling
 from jupyter_sessions.model.api import Caller
 from jupyter_sessions.model.errors import NotFound, Unavailable
 from jupyter_sessions.model.states import State
@@ -78,6 +80,18 @@ async def test_changing_kernels_moves_the_row_from_side_to_side(jp_configurable_
             assert back["id"] == opened["id"] and back["kernel"]["name"] == "python3"
             assert room.peer.requests[-1][0] == "DELETE" and not room.peer.models
             assert [each["kernel"]["name"] for each in await room.get("api/sessions")] == ["python3"]
+            await app.kernel_manager.shutdown_all()
+
+
+async def test_a_local_kernel_taken_up_learns_the_notebooks_name(jp_configurable_serverapp: Any) -> None:
+    with an_app(jp_configurable_serverapp) as app:
+        async with a_room(app) as room:
+            opened = await room.open("a.ipynb")
+            local = (await room.open("b.ipynb", name="python3"))["kernel"]["id"]
+            moved = await room.call("PATCH", f"api/sessions/{opened['id']}", {"kernel": {"id": local}})
+            assert json.loads(moved.body)["kernel"]["id"] == local
+            environment = app.kernel_manager.get_kernel(local)._launch_args["env"]
+            assert environment["JPY_SESSION_NAME"].endswith("a.ipynb")
             await app.kernel_manager.shutdown_all()
 
 
@@ -204,6 +218,22 @@ async def test_a_deleted_session_and_one_made_anew_take_them_too(jp_configurable
 
 async def test_who_cannot_tell_removes_nothing(jp_configurable_serverapp: Any) -> None:
     assert await restored(jp_configurable_serverapp, lambda: fails(Unavailable("no"))) == ["unknown", "", "1"]
+
+
+async def test_a_fault_of_the_service_is_not_the_end_of_asking(
+    jp_configurable_serverapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settling, "ASK_AGAIN", 0.01)
+    answers: list[Exception] = [NotFound("no"), RuntimeError("a fault")]
+    with an_app(jp_configurable_serverapp) as app:
+        async with a_room(app) as room:
+            await room.open("a.ipynb")
+    with an_app(jp_configurable_serverapp) as app:
+        async with a_room(app, attach=False) as room:
+            room.hosts.hosts.clear()
+            service: Any = Asked(lambda: fails(answers.pop()))
+            room.mounted.attach(room.hosts, service, Caller("me"))
+            await until(lambda: {kernel.execution_state for kernel in room.mounted.registry.all()} == {"dead"})
 
 
 async def test_the_end_of_a_session_drops_what_would_be_restored(jp_configurable_serverapp: Any) -> None:
