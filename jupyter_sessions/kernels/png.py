@@ -10,7 +10,7 @@ import zlib
 from dataclasses import dataclass
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
-MAX_PIXELS = 1 << 18
+MAX_PIXELS = 1 << 16
 """Larger pictures are no logos; reading one in Python would hold the server up."""
 
 _SAMPLES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
