@@ -95,6 +95,10 @@ class Router:
         """Make a session in its location."""
         return await self._at(parent).create_session(caller, parent, session, session_id, request_id)
 
+    async def repeated_create(self, caller: Caller, parent: LocationName, request_id: str) -> Operation | None:
+        """Give what an earlier create with this request id began."""
+        return await self._at(parent).repeated_create(caller, parent, request_id)
+
     async def get_session(self, caller: Caller, name: SessionName) -> Session:
         """Give one session."""
         return await self._at(name.parent).get_session(caller, name)

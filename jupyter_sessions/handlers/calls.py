@@ -123,6 +123,9 @@ async def create_session(api: SessionsApi, request: Request) -> Json:
     try:
         session = request.read_session()
     except InvalidArgument as error:
+        known = await api.repeated_create(request.caller, request.location, query["requestId"])
+        if known is not None:
+            return request.dump(known)
         session_id = query["sessionId"]
         of_id = gather(lambda: names.check_session_id(session_id)) if session_id else []
         raise InvalidArgument([*of_id, *error.violations]) from error

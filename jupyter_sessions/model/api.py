@@ -118,6 +118,12 @@ class SessionsApi(Protocol):
         Raises InvalidArgument, AlreadyExists, NotFound (template), ResourceExhausted.
         """
 
+    async def repeated_create(self, caller: Caller, parent: LocationName, request_id: str) -> Operation | None:
+        """Give the operation that an earlier create with this request id began, None where none is known.
+
+        Handlers call it when a body cannot be read: the same id again is answered, whatever else it says.
+        """
+
     async def get_session(self, caller: Caller, name: SessionName) -> Session:
         """Give one session with its latest usage."""
 

@@ -162,6 +162,10 @@ class EmbeddedSessions:
         """Commit the intent to make a session and answer its operation."""
         return await self._sessions.create(caller, parent, session, session_id, request_id)
 
+    async def repeated_create(self, caller: Caller, parent: LocationName, request_id: str) -> Operation | None:
+        """Give the operation that an earlier create with this request id began, None where there is none."""
+        return await self._sessions.repeated(caller, parent, request_id)
+
     async def get_session(self, caller: Caller, name: SessionName) -> Session:
         """Give one session with its latest usage."""
         return await self._sessions.get(name)

@@ -49,7 +49,7 @@ class SessionCalls:
         core.check(parent)
         faults = gather(lambda: check_request_id(request_id))
         request = Request(caller.name, parent, "create", request_id)
-        if request_id and not faults and (known := await core.feed.read(lambda c: operation_rows.answered(c, request))):
+        if not faults and (known := await self.repeated(caller, parent, request_id)):
             return known
         faults += gather(lambda: _session_id(parent, session, session_id))
         wanted = await self._complete(caller, parent, session, faults)
@@ -68,6 +68,14 @@ class SessionCalls:
             core.reconciler.wake(operation.metadata.session_uuid)
             return operation
         raise AlreadyExists("no free session id was found; name one as sessionId")
+
+    async def repeated(self, caller: Caller, parent: LocationName, request_id: str) -> Operation | None:
+        """Give the operation of an earlier create with this request id, if there was one."""
+        self._core.check(parent)
+        if not request_id:
+            return None
+        request = Request(caller.name, parent, "create", request_id)
+        return await self._core.feed.read(lambda c: operation_rows.answered(c, request))
 
     async def _complete(
         self, caller: Caller, parent: LocationName, session: Session, known: Sequence[FieldViolation]

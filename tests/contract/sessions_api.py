@@ -159,6 +159,9 @@ class SessionsContract:
             first = await api.create_session(ALICE, parent, Session(), "same-one", "request-1")
             again = await api.create_session(ALICE, parent, Session(labels={"x": "y"}), "other-one", "request-1")
             assert again.name == first.name
+            repeated = await api.repeated_create(ALICE, parent, "request-1")
+            assert repeated is not None and repeated.name == first.name
+            assert await api.repeated_create(BOB, parent, "request-1") is None
             other = await api.create_session(BOB, parent, Session(), "third-one", "request-1")
             assert other.name != first.name
             await subject.done(first)

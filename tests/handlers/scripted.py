@@ -85,6 +85,10 @@ class ScriptedSessions:
         self._called("create_session", caller, parent, session, session_id, request_id)
         return self._operation(f"{parent}/sessions/{session_id}")
 
+    async def repeated_create(self, caller: Caller, parent: LocationName, request_id: str) -> Operation | None:
+        self._called("repeated_create", caller, parent, request_id)
+        return None
+
     async def get_session(self, caller: Caller, name: SessionName) -> Session:
         self._called("get_session", caller, name)
         for row in self.sessions:

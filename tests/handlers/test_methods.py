@@ -23,6 +23,8 @@ async def test_a_session_from_its_create_to_its_end(jp_serverapp: Any, http_serv
         assert (await call("POST", f"{SESSIONS}?sessionId=other-id&requestId=one", {})).body["name"] == made.body[
             "name"
         ]
+        faulty = await call("POST", f"{SESSIONS}?sessionId=other-id&requestId=one", {"labels": 1, "nonsense": True})
+        assert (faulty.status, faulty.body.get("name")) == (200, made.body["name"])
         done = await until_done(call, made.body)
         assert done["response"]["state"] == "ACTIVE"
         got = await call("GET", f"{SESSIONS}/my-session")
