@@ -158,12 +158,14 @@ def _not_started(facts: Facts, seen: Gone) -> Verdict:
     if facts.waited > READY_S:
         return _failed(words.late(READY_S, facts.message), with_log=True)
     tried = facts.incarnation
-    return Start(tried + 1) if tried < TRIES else _failed(words.worn_out(tried), with_log=True)
+    return Start(tried + 1) if tried < TRIES else _failed(words.worn_out(tried, end), with_log=True)
 
 
 def _worth_a_retry(end: End) -> bool:
-    # A signal or nothing known: killed from outside. An exit status or a named cause would come again.
-    return end.cause == "died" and (end.exit_status is None or end.exit_status < 0)
+    # A signal or nothing known: killed from outside. An exit status or what a host says itself would come again.
+    if end.exit_status is None:
+        return end.cause == "died"
+    return end.exit_status < 0 and end.cause in ("died", "start")
 
 
 def _active(facts: Facts, seen: Observation) -> Verdict:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import signal
-
 from jupyter_sessions.model.hostfile import End, Heartbeat
 
 SUBMITTED = "Waiting to be started"
@@ -26,31 +24,17 @@ def late(limit: float, step: str) -> str:
     return f"The session was not ready within {limit:g} s{doing}. The machine may be overloaded: try again."
 
 
-def worn_out(tries: int) -> str:
-    """Say that every try to start a host ended without a word."""
-    return f"The session's host ended {tries} times before it was ready. The log says what it reached."
+def worn_out(tries: int, end: End | None) -> str:
+    """Say that every try to start a host was cut short, and how the last one was."""
+    last = f" The last time: {end.message}." if end is not None and end.message else ""
+    return f"The session's host ended {tries} times before it was ready.{last}"
 
 
 def died(end: End | None, heartbeat: Heartbeat | None) -> str:
     """Say how a host went that nobody asked to end."""
-    sample = memory(heartbeat)
-    if end is None or (end.cause == "died" and end.exit_status is None and not end.message):
-        return f"The session ended without a word (killed, or out of memory). {sample}".strip()
-    if end.exit_status is None or end.cause != "died":
-        return f"{end.message or 'The session ended by a fault.'} {sample}".strip()
-    return f"The session's host {exit_words(end.exit_status)}. {sample}".strip()
-
-
-def exit_words(status: int) -> str:
-    """Say an exit status (negative: the signal's number) in words."""
-    if status >= 0:
-        return f"ended with exit status {status}"
-    try:
-        name = signal.Signals(-status).name
-    except ValueError:
-        name = "unknown"
-    hint = ", by a user or because the machine ran out of memory" if -status == signal.SIGKILL else ""
-    return f"was ended by signal {-status} ({name}{hint})"
+    said = end.message if end is not None else ""
+    said = said or "The session ended without a word (killed, or out of memory)"
+    return f"{said.rstrip('.')}. {memory(heartbeat)}".strip()
 
 
 def memory(heartbeat: Heartbeat | None) -> str:

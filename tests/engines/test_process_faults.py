@@ -35,7 +35,7 @@ async def test_a_host_killed_at_a_step_of_its_start(tmp_path: Path, step: str) -
         assert (gone.incarnation, gone.marked) == (1, 0)
         assert gone.end is not None
         assert gone.end.cause == ("died" if step == "run" else "start")
-        assert "killed by signal SIGKILL" in gone.end.message
+        assert "ended by signal 9 (SIGKILL" in gone.end.message
         assert gone.end.exit_status == -signal.SIGKILL
         # Whoever comes next may start it again.
         assert isinstance(await other.observe(job), Gone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from jupyter_sessions.engines.process.logs import last_lines, read_log
+from jupyter_sessions.engines.process.logs import read_log
 from jupyter_sessions.host.log import HostLog
 
 
@@ -77,8 +77,3 @@ def test_a_reader_during_rotations_misses_nothing(tmp_path: Path) -> None:
     log.close()
     assert offset == total * 10
     assert seen > 0
-
-
-def test_last_lines_are_those_that_say_something(tmp_path: Path) -> None:
-    directory = written(tmp_path / "log", b"one\n\n  two\nthree\n\n")
-    assert last_lines(directory, 2) == ["two", "three"]

@@ -204,22 +204,21 @@ def test_an_exit_status_completes_the_end_file(tmp_path: Path) -> None:
     complete_end(tmp_path, 2, -9, 25.0)
     assert read(tmp_path, End) == End(2, "memory", "used too much", 20.0, 25.0, -9)
     write(tmp_path, Ready(3, "unix:/x", 1.0))
-    write(tmp_path, replace(Heartbeat(3, 1.0), memory=3 << 29))
     complete_end(tmp_path, 3, -11, 30.0)
     end = read(tmp_path, End)
     assert end is not None
     assert (end.cause, end.message) == (
         "died",
-        "its host ended: killed by signal SIGSEGV; it used 1.50 GiB of memory when last looked at",
+        "The session's host was ended by signal 11 (SIGSEGV)",
     )
 
 
 def test_exit_statuses_in_words() -> None:
     assert [exit_words(status) for status in (0, 3, -9, -250)] == [
-        "exit status 0",
-        "exit status 3",
-        "killed by signal SIGKILL",
-        "killed by signal 250",
+        "ended with exit status 0",
+        "ended with exit status 3",
+        "was ended by signal 9 (SIGKILL, by a user or because the machine ran out of memory)",
+        "was ended by signal 250 (unknown)",
     ]
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jupyter_sessions.engines.base import Alive, CannotTell, Engine, Gone, Job, Observation
+from jupyter_sessions.engines.process.spawn import exit_words
 from jupyter_sessions.model.api import LogPage, OfferedKernel
 from jupyter_sessions.model.errors import FieldViolation
 from jupyter_sessions.model.hostfile import End, Heartbeat
@@ -63,7 +64,9 @@ class World:
         host.alive, host.marked = False, marked
         if end:
             now = time.time()
-            host.end = End(host.incarnation, "died", "", now, now, exit_status)
+            words = "" if exit_status is None else exit_words(exit_status)
+            cause = "died" if host.serving else "start"
+            host.end = End(host.incarnation, cause, f"The session's host {words}", now, now, exit_status)
 
     def finish(self, uuid: str, cause: str, message: str, terminating_at: float = 0.0, ended_at: float = 0.0) -> None:
         """Let a host end itself and say why; times are seconds since the epoch, 0 for now."""

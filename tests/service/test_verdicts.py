@@ -35,8 +35,10 @@ SERVING = Alive(1, address="unix:/x", token="t", uid=1)
 LOADING = Alive(1, "loading")
 ASKED = End(1, "asked", "Terminated by alice", 10.0, 11.0, 0)
 IDLE = End(1, "idleTtl", "idle", 10.0, 11.0, 0)
-KILLED = End(1, "died", "", 10.0, 10.0, -9)
-CRASHED = End(1, "died", "", 10.0, 10.0, 1)
+KILLED = End(1, "died", "The host was ended by signal 9", 10.0, 10.0, -9)
+CRASHED = End(1, "died", "The host ended with exit status 1", 10.0, 10.0, 1)
+KILLED_EARLY = End(1, "start", "Before it was ready, the host was ended by signal 9", 10.0, 10.0, -9)
+CANNOT_BEGIN = End(1, "start", "the host could not begin: no space", 10.0, 10.0)
 BLIND = CannotTell("a scheduler timed out")
 
 
@@ -51,6 +53,7 @@ def fails(verdict: Verdict, text: str) -> bool:
         (replace(CREATING, incarnation=0), Gone(0), Start(1)),
         (CREATING, Gone(0), Start(2)),
         (CREATING, Gone(1, KILLED), Start(2)),
+        (CREATING, Gone(1, KILLED_EARLY), Start(2)),
         (replace(CREATING, incarnation=2), Gone(1, KILLED), Start(3)),
         (CREATING, Gone(1, marked=1), Wait()),
         (CREATING, LOADING, Remark("loading")),
@@ -93,6 +96,9 @@ def test_what_is_done(facts: Facts, seen: Observation, wanted: Verdict) -> None:
     ("facts", "seen", "text"),
     [
         (CREATING, Gone(1, CRASHED), "exit status 1"),
+        (CREATING, Gone(1, CANNOT_BEGIN), "could not begin: no space."),
+        (CREATING, Gone(1, replace(CANNOT_BEGIN, exit_status=1)), "could not begin: no space."),
+        (replace(CREATING, incarnation=5), Gone(5, replace(KILLED_EARLY, incarnation=5)), "ended by signal 9"),
         (replace(CREATING, waited=99), Gone(0), "not ready within 45 s"),
         (replace(CREATING, incarnation=5), Gone(5), "5 times"),
         (replace(CREATING, failing="late"), Gone(1), "late"),
@@ -120,8 +126,8 @@ def test_another_machines_session_is_never_touched(facts: Facts, seen: Observati
 
 
 def test_words() -> None:
-    assert words.exit_words(-11) == "was ended by signal 11 (SIGSEGV)"
-    assert words.exit_words(-250) == "was ended by signal 250 (unknown)"
+    assert words.died(KILLED, None) == "The host was ended by signal 9."
+    assert words.died(None, Heartbeat(1, 1.0, memory=3 << 20)).endswith("of memory). It last used 3 MiB of memory.")
     assert words.on_machine("", "laptop") == "On machine laptop"
     assert words.with_log("It failed.", "") == "It failed."
     assert words.with_log("It failed.", "a\n\nb\n") == "It failed. The log's last lines:\na\nb"

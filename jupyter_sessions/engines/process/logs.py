@@ -46,12 +46,6 @@ def read_log(directory: Path, offset: int, limit: int, ended: bool) -> LogPage:
                 return _page(parts, offset, limit, ended)
 
 
-def last_lines(directory: Path, count: int = 5, limit: int = 2000) -> list[str]:
-    """Give the log's last lines that say something, oldest first."""
-    text = read_log(directory, -limit, limit, ended=True).content
-    return [line.strip() for line in text.splitlines() if line.strip()][-count:]
-
-
 def _parts(directory: Path, stack: ExitStack) -> Iterator[_Part]:
     seen = set()
     handles = []

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from jupyter_sessions.engines.process.logs import last_lines
-from jupyter_sessions.model.hostfile import LOG_DIR, LOG_FILE, MARK, End, Heartbeat, Intent, Ready, read, write
+from jupyter_sessions.model.hostfile import LOG_DIR, LOG_FILE, MARK, End, Intent, Ready, read, write
 
-R = TypeVar("R", Intent, Ready, Heartbeat)
+R = TypeVar("R", Intent, Ready)
 
 LOCKED_STATUS = 3
 """Exit status of a host that found another one alive."""
@@ -125,14 +124,13 @@ def complete_end(directory: Path, incarnation: int, status: int, now: float) -> 
 
 
 def _cause(directory: Path, incarnation: int, status: int) -> tuple[str, str]:
-    intent, ready, beat = _read(directory, Intent), _read(directory, Ready), _read(directory, Heartbeat)
+    intent, ready = _read(directory, Intent), _read(directory, Ready)
     words = exit_words(status)
     if intent is not None and intent.wanted == "stop" and intent.incarnation == incarnation:
-        return "asked", intent.reason or f"ended as asked ({words})"
-    lines = last_words(directory)
+        return "asked", intent.reason or f"Ended as asked: the session's host {words}"
     if ready is None or ready.incarnation != incarnation:
-        return "start", f"its host ended before it was ready: {words}{lines}"
-    return "died", f"its host ended: {words}{memory_words(beat)}{lines}"
+        return "start", f"Before it was ready, the session's host {words}"
+    return "died", f"The session's host {words}"
 
 
 def _read(directory: Path, kind: type[R]) -> R | None:
@@ -143,26 +141,12 @@ def _read(directory: Path, kind: type[R]) -> R | None:
 
 
 def exit_words(status: int) -> str:
-    """Say an exit status in words: ``killed by signal SIGKILL``, ``exit status 3``."""
+    """Say an exit status (negative: the signal's number) in words: ``ended with exit status 3``."""
     if status >= 0:
-        return f"exit status {status}"
+        return f"ended with exit status {status}"
     try:
-        return f"killed by signal {signal.Signals(-status).name}"
+        name = signal.Signals(-status).name
     except ValueError:
-        return f"killed by signal {-status}"
-
-
-def memory_words(beat: Heartbeat | None) -> str:
-    """Say the last memory sample, ``""`` where there is none."""
-    if beat is None or not beat.memory:
-        return ""
-    return f"; it used {beat.memory / (1 << 30):.2f} GiB of memory when last looked at"
-
-
-def last_words(directory: Path) -> str:
-    """Say the last lines of a session's log, ``""`` where it has none."""
-    try:
-        lines = last_lines(directory / LOG_DIR)
-    except OSError:
-        return ""
-    return f"; its log ends: {' | '.join(lines)}" if lines else ""
+        name = "unknown"
+    hint = ", by a user or because the machine ran out of memory" if -status == signal.SIGKILL else ""
+    return f"was ended by signal {-status} ({name}{hint})"
