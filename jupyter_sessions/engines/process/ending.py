@@ -55,10 +55,15 @@ class Ender:
             return
         end.scanned = now
         kill = elapsed >= ASK_SECONDS + TERM_SECONDS or (not host_lives and alone >= TERM_SECONDS)
-        left = marked.find(job.store_uuid, job.uuid, job.directory)
-        signal_all(left, kill, end.termed)
-        if not left and not host_lives:
-            self._ends.pop(job.uuid, None)
+        signal_all(marked.find(job.store_uuid, job.uuid, job.directory), kill, end.termed)
+
+    def forget(self, session_uuid: str) -> None:
+        """Drop what is remembered of an end that is done."""
+        self._ends.pop(session_uuid, None)
+
+    def under_way(self) -> list[str]:
+        """Give the uuids of the sessions whose end is under way."""
+        return list(self._ends)
 
 
 def signal_all(left: Iterable[Process], kill: bool, termed: set[tuple[int, float]]) -> None:

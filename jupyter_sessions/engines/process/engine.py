@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jupyter_sessions.engines.base import Alive, Job, Observation
+from jupyter_sessions.engines.base import Alive, Gone, Job, Observation
 from jupyter_sessions.engines.process import machine
 from jupyter_sessions.engines.process.ending import ASK_SECONDS, Ender, end_strangers
 from jupyter_sessions.engines.process.kernelspecs import CannotHonour, KernelChoice, Specs, check_cwd
@@ -132,7 +132,10 @@ class ProcessEngine:
 
     async def observe(self, job: Job) -> Observation:
         """Say whether the session's host lives."""
-        return await self._observer.look(job)
+        seen = await self._observer.look(job)
+        if isinstance(seen, Gone) and not seen.marked:
+            self._ender.forget(job.uuid)
+        return seen
 
     async def update(self, job: Job) -> None:
         """Hand limits and ACTIVE time to the live host, and have it look at once."""
