@@ -52,6 +52,8 @@ class HostLog:
         self._file_bytes = max(1, file_bytes)
         self._files = max(1, files)
         self._lock = threading.Lock()
+        # One of its own: the event loop asks for pipes, and must not wait for a write to a slow disk.
+        self._pipes_lock = threading.Lock()
         self._pipes: dict[str, tuple[int, _Pipe]] = {}
         self._std: tuple[int, ...] = ()
         self._selector = selectors.DefaultSelector()
@@ -70,7 +72,7 @@ class HostLog:
 
     def kernel_fd(self, label: str) -> int:
         """Give the write end of the pipe for ``label``, made at its first use; it stays this object's to close."""
-        with self._lock:
+        with self._pipes_lock:
             if label not in self._pipes:
                 read_end, write_end = os.pipe()
                 os.set_blocking(read_end, False)
@@ -85,7 +87,7 @@ class HostLog:
 
     def release(self, label: str) -> None:
         """Close the pipe of a kernel that will not start again; what it still says is read to its end."""
-        with self._lock:
+        with self._pipes_lock:
             entry = self._pipes.pop(label, None)
         if entry is not None:
             os.close(entry[0])

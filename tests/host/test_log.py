@@ -7,6 +7,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -120,3 +121,19 @@ def test_a_disk_that_takes_no_more_ends_nothing(tmp_path: Path) -> None:
         log.write(b"kept\n")
     assert "lost" not in text(directory)
     assert text(directory).endswith("kept\n")
+
+
+def test_a_slow_disk_does_not_hold_up_who_asks_for_a_pipe(tmp_path: Path) -> None:
+    log = HostLog(tmp_path, 1 << 20, 2)
+
+    def ask() -> None:
+        log.kernel_fd("a")
+        log.release("a")
+
+    asked = threading.Thread(target=ask, daemon=True)
+    # What writes holds this for as long as the disk takes.
+    with log._lock:
+        asked.start()
+        asked.join(timeout=10)
+        assert not asked.is_alive()
+    log.close()
