@@ -82,7 +82,7 @@ class Activity:
         self._executing = False
 
     def end(self) -> None:
-        """Say that the kernel is dead."""
+        """Say that the kernel is dead: whatever is still read of it does not change that."""
         self.execution_state = "dead"
         self._executing = False
 
@@ -105,7 +105,7 @@ class Activity:
         return _ACTIVITY
 
     def _status(self, parent: dict[str, Any], state: Any) -> Seen:
-        if not isinstance(state, str):
+        if not isinstance(state, str) or self.execution_state == "dead":
             return _NOTHING
         kind = parent.get("msg_type")
         before = self.execution_state

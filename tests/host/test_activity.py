@@ -63,6 +63,14 @@ def test_the_hosts_own_questions_are_hidden_and_no_activity() -> None:
     assert activity.execution_state == "idle"
 
 
+def test_a_dead_kernels_last_words_do_not_revive_it() -> None:
+    activity = Activity("own")
+    activity.end()
+    for state in ("busy", "idle"):
+        assert not activity.observe(status(state)).state
+        assert activity.execution_state == "dead"
+
+
 @pytest.mark.parametrize("parent", [None, "kernel_info_request"])
 def test_output_of_nobodys_doing_is_no_activity(parent: str | None) -> None:
     activity = Activity("own")
