@@ -204,9 +204,12 @@ def _write_token(path: Path, token: str) -> None:
 def _clear(directory: Path, socket_path: Path) -> None:
     """Remove what nobody may use any more: the token, the sockets, their directory where it is one of its own."""
     own = socket_path.parent
-    for path in (directory / TOKEN, *(entry for entry in own.iterdir() if entry.is_socket())):
-        with contextlib.suppress(OSError):
-            path.unlink()
+    with contextlib.suppress(OSError):
+        (directory / TOKEN).unlink()
+    # The directory itself may be gone: that is one way for a session to end.
+    with contextlib.suppress(OSError):
+        for path in [entry for entry in own.iterdir() if entry.is_socket()]:
+            path.unlink(missing_ok=True)
     if own != directory:
         with contextlib.suppress(OSError):
             own.rmdir()

@@ -63,8 +63,8 @@ class ChannelsHandler(SocketHandler):
         self.widen()
         self._v1 = self.selected_subprotocol == V1
         name = self._session_id or uuid.uuid4().hex
-        stale = self.kernel.sockets.pop(name, None)
-        if stale is not None:
+        # Again after each: while one leaves, another of the same name may have come.
+        while (stale := self.kernel.sockets.pop(name, None)) is not None:
             log.warning("a second websocket of client %s closes the first", name)
             await stale.leave()
             stale.close()

@@ -25,7 +25,7 @@ from jupyter_sessions.model.hostfile import End, Heartbeat, Intent, write
 
 TICK_SECONDS = 1.0
 HEARTBEAT_SECONDS = 5.0
-SHUTDOWN_SECONDS = 5.0
+SHUTDOWN_SECONDS = 5.5
 TERM_SECONDS = 2.0
 KILL_SECONDS = 2.0
 SHORTEST_MEASURE = 0.5

@@ -59,6 +59,10 @@ class TooManyClients(Exception):
     """A kernel has as many connected clients as it can serve."""
 
 
+class Ending(RuntimeError):
+    """A kernel that is being ended for good starts no process any more."""
+
+
 class Kernel:
     """Runs one kernel and keeps what its clients have not read.
 
@@ -96,6 +100,7 @@ class Kernel:
         self._live = asyncio.Event()
         self._held: list[tuple[Consumer, str, Parts]] = []
         self._held_bytes = 0
+        self._ending = False
 
     # Its process
 
@@ -111,7 +116,8 @@ class Kernel:
         manager.add_restart_callback(self._died, "dead")
 
     async def prepare(self) -> None:
-        """Listen where a new process will speak, and have all clients connected there."""
+        """Listen where a new process will speak, and have all clients connected there; raises Ending."""
+        self._refuse_if_ending()
         await self._retire()
         self._hold()
         # Again: the old process's last words were read meanwhile, and they ended in idle.
@@ -123,6 +129,8 @@ class Kernel:
         queue = _QUEUE if unbound else 0
         self._source = Source(manager.url("iopub"), self.activity, self.output, self._news, self._output, queue)
         await self._drain.open(self._source)
+        # The last moment before there is a process: one that began now would outlive the session.
+        self._refuse_if_ending()
         for consumer in self.consumers.values():
             consumer.reconnect()
         self._stop_nudging()
@@ -136,6 +144,7 @@ class Kernel:
         """End the process and start a new one with the same id and, but for new output, the same clients."""
         manager = self._process()
         async with manager.acting:
+            self._refuse_if_ending()
             self._hold()
             self.activity.begin("restarting")
             self._on_change(self, True)
@@ -145,8 +154,13 @@ class Kernel:
                 await self._finish("could not be started again")
                 raise
 
+    def begin_ending(self) -> None:
+        """Let no new process start, neither one asked for nor one under way."""
+        self._ending = True
+
     async def shutdown(self, now: bool = False, reason: str = "shut down") -> None:
         """End the kernel for good."""
+        self.begin_ending()
         try:
             if self.manager is not None:
                 async with self.manager.acting:
@@ -168,6 +182,10 @@ class Kernel:
             "execution_state": self.activity.execution_state,
             "connections": sum(consumer.attached for consumer in self.consumers.values()),
         }
+
+    def _refuse_if_ending(self) -> None:
+        if self._ending:
+            raise Ending(f"kernel {self.id} is being shut down")
 
     def _process(self) -> Manager:
         if self.manager is None:
@@ -193,6 +211,7 @@ class Kernel:
         self.activity.end()
         self._stop_nudging()
         await self._retire([self._status("dead")])
+        await self._process().clear()
         self.dead.set()
         self._live.set()
         for consumer in list(self.consumers.values()):

@@ -21,9 +21,9 @@ import zmq.asyncio
 from jupyter_sessions.host.drain import Drain
 from jupyter_sessions.host.feed import Feed
 from jupyter_sessions.host.kernel import GONE, Kernel
-from jupyter_sessions.host.manager import Manager, check_socket_dir, remove_sockets, speaks_ipc
+from jupyter_sessions.host.manager import CONNECTIONS, Manager, check_socket_dir, remove_leftovers, speaks_ipc
 from jupyter_sessions.host.spool import Spool
-from jupyter_sessions.model.hostfile import Intent, KernelSpecEntry
+from jupyter_sessions.model.hostfile import MARK, Intent, KernelSpecEntry
 
 _ID = re.compile(r"\w+-\w+-\w+-\w+-\w+\Z", re.ASCII)
 _SOCKETS = 16_384
@@ -73,7 +73,7 @@ class HostKernels:
         gone: float = GONE,
     ) -> None:
         check_socket_dir(intent.socket_dir)
-        remove_sockets(intent.socket_dir)
+        remove_leftovers(intent.socket_dir)
         _prepare_process()
         self.intent = intent
         self._log_fd, self._log_release = log_fd, log_release
@@ -82,6 +82,7 @@ class HostKernels:
         self._starting: dict[str, asyncio.Task[Kernel]] = {}
         self._newcomers: set[Kernel] = set()
         self._last_execution = 0.0
+        self._ending = False
         self._number = 0
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._context.max_sockets = _SOCKETS
@@ -117,16 +118,17 @@ class HostKernels:
         return sorted({kernel.pid for kernel in (*self._kernels.values(), *self._newcomers)} - {0})
 
     async def shutdown_all(self, now: bool) -> None:
-        """End all kernels at once, politely unless ``now``; raises nothing."""
+        """End all kernels at once, politely unless ``now``; none starts any more. Raises nothing."""
+        self._ending = True
+        for kernel in (*self._kernels.values(), *self._newcomers):
+            kernel.begin_ending()
         for starting in list(self._starting.values()):
             await asyncio.wait([starting])
         ends = (kernel.shutdown(now, "the session ended") for kernel in list(self._kernels.values()))
         for result in await asyncio.gather(*ends, return_exceptions=True):
             if isinstance(result, Exception):
                 log.error("a kernel could not be shut down: %s", result)
-        remove_sockets(self.intent.socket_dir)
-        with contextlib.suppress(OSError):
-            self._connections.rmdir()
+        remove_leftovers(self.intent.socket_dir)
 
     async def close(self) -> None:
         """Stop the thread and give up all sockets; after :meth:`shutdown_all`."""
@@ -156,6 +158,8 @@ class HostKernels:
             raise Refused(f"kernel_id {kernel_id!r} is none: five words with dashes between, such as a UUID")
         if kernel_id in self._kernels:
             return self._kernels[kernel_id]
+        if self._ending:
+            raise Refused("the session is ending and starts no kernel any more; use another session")
         if kernel_id not in self._starting:
             name, entry = self._entry(name)
             task = asyncio.create_task(self._start(name, entry, kernel_id, self._launch(kernel_id, name, cwd, env)))
@@ -178,7 +182,7 @@ class HostKernels:
     @property
     def _connections(self) -> Path:
         # Not socket_dir itself: jupyter_client changes the mode of the directory it writes into.
-        return Path(self.intent.socket_dir) / "kernels"
+        return Path(self.intent.socket_dir) / CONNECTIONS
 
     def _entry(self, name: str | None) -> tuple[str, KernelSpecEntry]:
         name = name or self.default
@@ -215,7 +219,7 @@ class HostKernels:
 
     def _launch(self, kernel_id: str, name: str, cwd: str, env: Mapping[str, str] | None) -> dict[str, Any]:
         out = self._log_fd(_label(name, kernel_id))
-        merged = {**os.environ, **(env or {}), **self.intent.kernel_env}
+        merged = {**os.environ, **(env or {}), **self.intent.kernel_env, MARK: self.intent.mark}
         return {"cwd": self._cwd(cwd), "env": merged, "stdout": out, "stderr": out}
 
     def _cwd(self, wanted: str) -> str:

@@ -17,13 +17,17 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Float, observe
 
-from jupyter_sessions.model.hostfile import KernelSpecEntry
+from jupyter_sessions.model.hostfile import MARK, KernelSpecEntry
 
 SOCKET_PATH = 107 if sys.platform == "linux" else 103
 """The longest path of a Unix socket, in bytes."""
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
+CONNECTIONS = "kernels"
+"""Directory of the kernels' connection files, in the one of their sockets."""
+
 _IPC = re.compile(r"\d+-\d+\Z")
+_CONNECTION = re.compile(r"kernel-.+\.json\Z")
 log = logging.getLogger(__name__)
 
 
@@ -79,6 +83,15 @@ class Manager(AsyncIOLoopKernelManager):
         port = getattr(self, f"{channel}_port")
         return f"tcp://{self.ip}:{port}" if self.transport == "tcp" else f"ipc://{self.ip}-{port}"
 
+    async def clear(self) -> None:
+        """Give up what belongs to the process: connection file, Unix sockets, control socket; raises nothing."""
+        self.shutting_down = True
+        self.stop_restarter()
+        try:
+            await self._async_cleanup_resources()
+        except Exception:
+            log.exception("what a kernel used could not be cleared away")
+
     @property
     def pid(self) -> int:
         """The process, 0 where there is none."""
@@ -92,7 +105,8 @@ def kernel_spec(entry: KernelSpecEntry) -> KernelSpec:
         display_name=entry.display_name,
         language=entry.language,
         interrupt_mode=entry.interrupt_mode,
-        env=dict(entry.env),
+        # The mark is the host's to give: by it a session's processes are found.
+        env={name: value for name, value in entry.env.items() if name != MARK},
         metadata=dict(entry.metadata),
         resource_dir=entry.resource_dir,
     )
@@ -114,10 +128,13 @@ def check_socket_dir(directory: str) -> None:
         raise ValueError(f"socket_dir {directory} is {longest - SOCKET_PATH} bytes too long for a socket's path")
 
 
-def remove_sockets(directory: str) -> None:
-    """Remove kernels' sockets that an earlier host left in ``directory``."""
-    with contextlib.suppress(OSError):
-        for name in os.listdir(directory):
-            if _IPC.match(name):
+def remove_leftovers(directory: str) -> None:
+    """Remove the sockets and connection files (they hold keys) that kernels have left in ``directory``."""
+    connections = os.path.join(directory, CONNECTIONS)
+    for place, pattern in ((directory, _IPC), (connections, _CONNECTION)):
+        with contextlib.suppress(OSError):
+            for name in filter(pattern.match, os.listdir(place)):
                 with contextlib.suppress(OSError):
-                    os.unlink(os.path.join(directory, name))
+                    os.unlink(os.path.join(place, name))
+    with contextlib.suppress(OSError):
+        os.rmdir(connections)
