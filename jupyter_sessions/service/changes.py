@@ -73,8 +73,9 @@ def _change(row: Sequence[Any]) -> Change:
 def prune(connection: sqlite3.Connection, now: int) -> None:
     """Forget what is older than KEPT_NS or beyond the newest KEPT_ROWS, and remember up to where."""
     newest = last(connection)
-    aged = connection.execute("SELECT max(sequence) FROM changes WHERE time < ?", (now - KEPT_NS,)).fetchone()[0]
-    bound = min(max(newest - KEPT_ROWS, int(aged or 0)), newest)
+    # Up to the first young one, not the last old one: an end that is noticed late is told with its own, old time.
+    young = connection.execute("SELECT min(sequence) FROM changes WHERE time >= ?", (now - KEPT_NS,)).fetchone()[0]
+    bound = max(newest - KEPT_ROWS, newest if young is None else int(young) - 1)
     if bound <= pruned_to(connection):
         return
     connection.execute("DELETE FROM changes WHERE sequence <= ?", (bound,))

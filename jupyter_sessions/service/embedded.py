@@ -75,7 +75,7 @@ class EmbeddedSessions:
         store, directories, hosts = SessionStore(data_dir), Directories(data_dir), HostRegistry()
         clock = clock or Clock()
         reconciler = Reconciler(location, store, engine, directories, clock, hosts, (session_days, operation_days))
-        feed = ChangeFeed(store, location, reconciler.follow)
+        feed = ChangeFeed(store, location, reconciler.follow, reconciler.follow_all)
         self._actions = Actions(store, feed, engine, directories, clock, on_step)
         reconciler.use(self._actions)
         self._core = Core(

@@ -19,6 +19,7 @@ from jupyter_sessions.model.errors import Unavailable
 from jupyter_sessions.model.names import LocationName
 from jupyter_sessions.service import changes
 from jupyter_sessions.service.database import Database
+from jupyter_sessions.service.listeners import Listeners
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -28,15 +29,19 @@ class ChangeFeed:
     """The change log of one location, told once to each who asked."""
 
     def __init__(
-        self, database: Database, parent: LocationName, follow: Callable[[list[Change]], Awaitable[None]]
+        self,
+        database: Database,
+        parent: LocationName,
+        follow: Callable[[list[Change]], Awaitable[None]],
+        follow_all: Callable[[], Awaitable[None]],
     ) -> None:
         self._database = database
         self._parent = parent
         self._follow = follow
+        self._follow_all = follow_all
         self._told = 0
         self._turn = asyncio.Lock()
-        self._listeners: dict[int, Callable[[Change], None]] = {}
-        self._next_listener = 0
+        self._listeners = Listeners[Change]()
         self._news = asyncio.Event()
         self._closed = False
 
@@ -55,42 +60,35 @@ class ChangeFeed:
 
     def subscribe(self, listener: Callable[[Change], None]) -> Unsubscribe:
         """Call ``listener`` for each change from now on; the answer undoes it."""
-        number, self._next_listener = self._next_listener, self._next_listener + 1
-        self._listeners[number] = listener
-        return lambda: void(self._listeners.pop(number, None))
+        return self._listeners.add(listener)
 
     async def catch_up(self) -> None:
         """Tell everything committed so far, in order; raises Unavailable."""
         async with self._turn:
             while True:
-                batch, newest = await self._database.read(partial(_since, self._told))
+                batch, newest, pruned = await self._database.read(partial(_since, self._told))
+                if pruned > self._told:
+                    # This server slept so long that the log forgot what it had not told: the rows know what came of it.
+                    await self._bring_up(self._follow_all)
                 mine = [change for change in batch if change.location == self._parent]
                 if mine:
-                    await self._bring_up(mine)
-                    self._tell(mine)
-                self._told = batch[-1].sequence if len(batch) == changes.BATCH else newest
-                if mine:
+                    await self._bring_up(partial(self._follow, mine))
+                for change in mine:
+                    self._listeners.tell(change)
+                told, self._told = self._told, batch[-1].sequence if len(batch) == changes.BATCH else newest
+                if self._told != told:
                     self._wake()
                 if len(batch) < changes.BATCH:
                     return
 
-    async def _bring_up(self, batch: list[Change]) -> None:
+    async def _bring_up(self, follow: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._follow(batch)
+            await follow()
         except Unavailable:
             raise
         except Exception:
             # Memory that stays behind for one session must not keep the changes of all from being told.
-            log.exception("changes %d to %d were not followed", batch[0].sequence, batch[-1].sequence)
-
-    def _tell(self, batch: list[Change]) -> None:
-        for change in batch:
-            for listener in list(self._listeners.values()):
-                try:
-                    listener(change)
-                except Exception:
-                    # One listener's fault must not keep the change from the others.
-                    log.exception("a listener failed on change %d of %s", change.sequence, change.session)
+            log.exception("changes after %d were not followed", self._told)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Read a snapshot, and tell what it holds before it is answered."""
@@ -129,12 +127,9 @@ class ChangeFeed:
         if visible:
             last = visible[-1]
             return last.sequence, visible
-        return position, []
+        # What was told since is other locations'; the log may forget it.
+        return max(position, told), []
 
 
-def _since(after: int, connection: sqlite3.Connection) -> tuple[Sequence[Change], int]:
-    return changes.read(connection, after), changes.last(connection)
-
-
-def void(_: object) -> None:
-    """Drop a result."""
+def _since(after: int, connection: sqlite3.Connection) -> tuple[Sequence[Change], int, int]:
+    return changes.read(connection, after), changes.last(connection), changes.pruned_to(connection)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Sequence
 
 from jupyter_sessions.engines.base import Alive
 from jupyter_sessions.model.api import KernelHost, OfferedKernel, Unsubscribe
 from jupyter_sessions.model.states import State
+from jupyter_sessions.service.listeners import Listeners
 from jupyter_sessions.service.rows import SessionRow
-
-log = logging.getLogger(__name__)
 
 
 def kernel_host(row: SessionRow, alive: Alive | None, kernels: Sequence[OfferedKernel]) -> KernelHost:
@@ -36,8 +34,7 @@ class HostRegistry:
 
     def __init__(self) -> None:
         self._hosts: dict[str, KernelHost] = {}
-        self._listeners: dict[int, Callable[[KernelHost], None]] = {}
-        self._next = 0
+        self._listeners = Listeners[KernelHost]()
 
     def all(self) -> Sequence[KernelHost]:
         """Give every ACTIVE session, oldest known first."""
@@ -49,13 +46,7 @@ class HostRegistry:
 
     def watch(self, listener: Callable[[KernelHost], None]) -> Unsubscribe:
         """Call ``listener`` for each difference from now on; the answer undoes it."""
-        number, self._next = self._next, self._next + 1
-        self._listeners[number] = listener
-
-        def unsubscribe() -> None:
-            self._listeners.pop(number, None)
-
-        return unsubscribe
+        return self._listeners.add(listener)
 
     def put(self, host: KernelHost) -> None:
         """Take what is known now and tell it if it differs; one that is not ACTIVE is told once and forgotten."""
@@ -65,12 +56,4 @@ class HostRegistry:
         else:
             self._hosts.pop(host.session_uuid, None)
         if (known is None and host.state is State.ACTIVE) or (known is not None and known != host):
-            self._tell(host)
-
-    def _tell(self, host: KernelHost) -> None:
-        for listener in list(self._listeners.values()):
-            try:
-                listener(host)
-            except Exception:
-                # One listener's fault must not keep the news from the others.
-                log.exception("a listener failed on the host of %s", host.session)
+            self._listeners.tell(host)

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 
 from jupyter_sessions.engines.base import Alive, Engine, Gone
@@ -116,7 +116,14 @@ class Reconciler:
 
     async def follow(self, batch: Sequence[Change]) -> None:
         """Bring memory up to the rows of these changes; called by the feed before they are told."""
-        wanted = {change.session_uuid for change in batch}
+        await self._follow_rows({change.session_uuid for change in batch})
+
+    async def follow_all(self) -> None:
+        """Bring memory up to all rows, for when it is not known which of them changed."""
+        live = await self._store.read(lambda c: rows.unsettled(c, self._parent))
+        await self._follow_rows({row.uuid for row in live} | self._tracked.keys())
+
+    async def _follow_rows(self, wanted: Collection[str]) -> None:
         found = await self._store.read(lambda c: rows.find_uuids(c, wanted))
         # Together: a session that is slow to look at keeps the others, and every request, waiting only once.
         await asyncio.gather(*(self._follow(uuid, row) for uuid, row in found.items()))

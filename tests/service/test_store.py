@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
 import subprocess
@@ -9,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from jupyter_sessions.model.api import ListRequest, Reset
 from jupyter_sessions.model.errors import Internal, NotFound, SessionsError, Unavailable
-from jupyter_sessions.model.names import LOCAL
+from jupyter_sessions.model.names import LOCAL, LocationName
 from jupyter_sessions.model.resources import Session
 from jupyter_sessions.model.states import State
 from jupyter_sessions.service import changes, schema
@@ -181,6 +183,55 @@ async def test_the_log_keeps_its_newest_rows(tmp_path: Path, monkeypatch: pytest
     await store.write(fill)
     assert [c.sequence for c in await store.read(lambda c: changes.read(c, 0))] == [3, 4, 5]
     await store.close()
+
+
+async def test_an_end_that_is_noticed_late_takes_no_younger_change_out_of_the_log(tmp_path: Path) -> None:
+    store = SessionStore(tmp_path)
+    await store.open()
+    now, old = time.time_ns(), time.time_ns() - 8 * 86_400 * SECOND
+
+    def fill(connection: sqlite3.Connection) -> None:
+        for number, moment in enumerate((old, now, old)):
+            changes.append(connection, LOCAL, "s", "u", (State.CREATING, State.CREATING), str(number), moment)
+        changes.prune(connection, now)
+
+    await store.write(fill)
+    assert [c.sequence for c in await store.read(lambda c: changes.read(c, 0))] == [2, 3]
+    await store.close()
+
+
+async def _forget_changes(data_dir: Path) -> None:
+    """Let the log of a store forget all it holds."""
+    store = SessionStore(data_dir)
+    await store.open()
+    await store.write(lambda c: changes.prune(c, time.time_ns() + 8 * 86_400 * SECOND))
+    await store.close()
+
+
+async def test_a_server_that_slept_longer_than_the_log_keeps_is_brought_up_by_the_rows(tmp_path: Path) -> None:
+    world = World()
+    async with serving(tmp_path, world) as first, serving(tmp_path, world, poll=3600.0) as second:
+        await active(first, "ending")
+        await second.get_session(ALICE, named("ending"))
+        assert len(second.kernel_hosts()) == 1
+        await finished(first, await first.delete_session(ALICE, named("ending")))
+        session = await active(first, "coming")
+        await _forget_changes(tmp_path)
+        assert (await second.get_session(ALICE, named("coming"))).state is State.ACTIVE
+        assert [host.session_uuid for host in second.kernel_hosts()] == [session.uuid]
+
+
+async def test_a_watch_of_a_quiet_location_is_not_reset_by_the_others(tmp_path: Path) -> None:
+    other = LocationName("local", "other")
+    async with serving(tmp_path) as service, serving(tmp_path, location=other) as busy:
+        stream: Any = service.watch(ALICE, LOCAL, {})
+        waiting = asyncio.ensure_future(anext(stream))
+        await busy.create_session(ALICE, other, Session(), "elsewhere")
+        newest = await until(lambda: stream.ag_frame and stream.ag_frame.f_locals.get("position"))
+        await _forget_changes(tmp_path)
+        await active(service, "quiet-one")
+        change = await waiting
+        assert not isinstance(change, Reset) and change.sequence > newest
 
 
 @pytest.fixture
