@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 from jupyter_sessions.engines.base import Engine, Job
@@ -56,9 +55,5 @@ async def end_leftovers(store: SessionStore, engine: Engine, directories: Direct
     uuids = await store.read(rows.uuids)
     for uuid in found:
         if uuid not in uuids:
-            await in_thread(directories.remove, uuid, lock_dir_of(directories, uuid))
-
-
-def lock_dir_of(directories: Directories, uuid: str) -> Path:
-    """Guess where the locks of a session without a row are."""
-    return directories.lock_dir(uuid)
+            # A host that lives there all the same (too young to be ended above) ends once its directory is gone.
+            await in_thread(lambda gone=uuid: directories.remove(gone, directories.lock_dir(gone)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jupyter_sessions.engines.process.places import on_network, private_directory
-from jupyter_sessions.model.hostfile import LOG_DIR
+from jupyter_sessions.model.hostfile import LOG_DIR, write_private
 
 OWNER = "store"
 """A file in each session's directory: the uuid of the store it belongs to."""
@@ -53,8 +53,7 @@ class Directories:
             check_private(lock_dir.parent)
         owner = directory / OWNER
         if not owner.exists():
-            owner.touch(mode=0o600)
-            owner.write_text(self.store_uuid, encoding="utf-8")
+            write_private(owner, self.store_uuid, durable=False)
 
     def remove(self, session_uuid: str, lock_dir: Path) -> None:
         """Remove a session's directories whole; raises OSError where something stays."""

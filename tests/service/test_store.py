@@ -21,6 +21,7 @@ from jupyter_sessions.model.resources import Session
 from jupyter_sessions.model.states import State
 from jupyter_sessions.service import changes, schema
 from jupyter_sessions.service.clocks import SECOND
+from jupyter_sessions.service.directories import Directories
 from jupyter_sessions.service.store import FILE, SessionStore
 from tests.service.clocks import MovedClock
 from tests.service.fake_engine import World
@@ -246,6 +247,20 @@ def tiny(tmp_path: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+def test_a_directory_that_was_begun_on_a_full_disk_is_known_later(tiny: Path) -> None:
+    directories = Directories(tiny, "the store")
+    directories.of("u").mkdir(parents=True, mode=0o700)
+    ballast = tiny / "ballast"
+    with pytest.raises(OSError, match="No space"), ballast.open("wb", buffering=0) as out:
+        while True:
+            out.write(b"x" * 4096)
+    with pytest.raises(OSError, match="No space"):
+        directories.make("u", directories.of("u"))
+    ballast.unlink()
+    directories.make("u", directories.of("u"))
+    assert list(directories.leftovers(())) == ["u"]
 
 
 async def test_a_full_disk_fails_no_session(tiny: Path) -> None:
