@@ -26,7 +26,10 @@ log = logging.getLogger(__name__)
 
 
 class ChangeFeed:
-    """The change log of one location, told once to each who asked."""
+    """The change log of one location, told once to each who asked.
+
+    ``follow`` brings memory up to some changes, ``follow_all`` up to whatever the rows say now.
+    """
 
     def __init__(
         self,
