@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from typing import Any
 
 from jupyter_core.utils import ensure_async
@@ -19,6 +20,9 @@ from jupyter_sessions.kernels.registry import Registry, RemoteKernel, What
 
 # The user's class, known only when it is mixed with.
 Base: Any = object
+
+# The id of a notebook session that goes over to the user's class, while that makes it.
+_made_again: ContextVar[str] = ContextVar("jupyter_sessions_made_again", default="")
 
 COLUMNS = frozenset(field.name for field in dataclasses.fields(NotebookRow))
 
@@ -186,11 +190,23 @@ class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
         self._change(dataclasses.replace(row, **changes))
 
     async def _hand_over(self, row: NotebookRow) -> None:
-        del self._rows[row.session_id]
+        """Have the user's class make it, under the id it has: one like jupyter_server_documents knows no other."""
+        before = self._rows.pop(row.session_id)
+        token = _made_again.set(row.session_id)
+        try:
+            await super().create_session(row.path, row.name, row.type, None, row.kernel_id)
+        except BaseException:
+            self._rows[row.session_id] = before
+            raise
+        finally:
+            _made_again.reset(token)
         if self._records is not None:
             self._records.drop(row.session_id)
-        await super().save_session(row.session_id, path=row.path, name=row.name, type=row.type, kernel_id=row.kernel_id)
         self._tell_name(row)
+
+    def new_session_id(self) -> str:
+        """Give the id for a notebook session that is being made."""
+        return _made_again.get() or str(super().new_session_id())
 
     async def delete_session(self, session_id: str) -> None:
         """End a notebook session and its kernel."""

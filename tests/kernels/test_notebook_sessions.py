@@ -9,10 +9,11 @@ import sqlite3
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from jupyter_core.paths import jupyter_data_dir
+from jupyter_server.services.sessions.sessionmanager import SessionManager
 
 from jupyter_sessions.kernels import settling
 from jupyter_sessions.model.api import Caller
@@ -246,3 +247,39 @@ async def test_the_end_of_a_session_drops_what_would_be_restored(jp_configurable
             assert model["id"] == opened["id"] and model["kernel"]["execution_state"] == "dead"
             await room.mounted.records.flush()
             assert room.mounted.records.load() == ([], [])
+
+
+class Rooms(SessionManager):
+    """As jupyter_server_documents does: what it has not made itself it neither changes nor ends."""
+
+    made: ClassVar[set[str]] = set()
+
+    async def create_session(self, *args: Any, **kwargs: Any) -> Any:
+        """Make one, and a room for it."""
+        model = await super().create_session(*args, **kwargs)
+        self.made.add(model["id"])
+        return model
+
+    async def update_session(self, session_id: str, **changes: Any) -> None:
+        """Change one that has a room."""
+        if session_id not in self.made:
+            raise LookupError(session_id)
+        await super().update_session(session_id, **changes)  # type: ignore[no-untyped-call]  # Jupyter Server's own
+
+    async def delete_session(self, session_id: str) -> None:
+        """End one that has a room."""
+        self.made.remove(session_id)
+        await super().delete_session(session_id)  # type: ignore[no-untyped-call]  # as above
+
+
+async def test_a_notebook_that_goes_local_becomes_the_users_own(jp_configurable_serverapp: Any) -> None:
+    with an_app(jp_configurable_serverapp, ServerApp={"session_manager_class": Rooms}) as app:
+        async with a_room(app) as room:
+            opened = await room.open("a.ipynb")
+            path = f"api/sessions/{opened['id']}"
+            for kernel in ({"kernel": {"name": "python3"}}, {"path": "b.ipynb"}):
+                moved = await room.call("PATCH", path, kernel)
+                assert moved.code == 200 and json.loads(moved.body)["id"] == opened["id"]
+            assert [each["path"] for each in await room.get("api/sessions")] == ["b.ipynb"]
+            assert (await room.call("DELETE", path)).code == 204
+            assert await room.get("api/sessions") == [] and await room.get("api/kernels") == []
