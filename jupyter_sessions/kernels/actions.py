@@ -103,7 +103,7 @@ class Actions:
 
     async def _shutdown(self, kernel: RemoteKernel) -> None:
         if not kernel.dead:
-            self._host(kernel)
+            await self._host(kernel)
             await self._hosts.shutdown(kernel)
         self._registry.remove(kernel.kernel_id)
 
@@ -112,7 +112,7 @@ class Actions:
         await self._told("interrupt", kernel.name, kernel.kernel_id, self._interrupt(kernel))
 
     async def _interrupt(self, kernel: RemoteKernel) -> None:
-        self._host(kernel)
+        await self._host(kernel)
         if kernel.dead:
             raise Refused(409, f"it is dead: {kernel.reason}")
         await self._hosts.interrupt(kernel)
@@ -122,7 +122,7 @@ class Actions:
         await self._told("restart", kernel.name, kernel.kernel_id, self._restart(kernel))
 
     async def _restart(self, kernel: RemoteKernel) -> None:
-        host = self._host(kernel)
+        host = await self._host(kernel)
         if not kernel.dead:
             await self._hosts.restart(kernel)
             return
@@ -130,7 +130,10 @@ class Actions:
         if kernel.dead:
             self._registry.revive(kernel.kernel_id, model)
 
-    def _host(self, kernel: RemoteKernel) -> KernelHost:
+    async def _host(self, kernel: RemoteKernel) -> KernelHost:
+        """Give a kernel's host, once the server knows its sessions; raises Refused."""
+        if self._registry.host(kernel.session_uuid) is None and not kernel.dead:
+            await self._registry.complete()
         host = self._registry.host(kernel.session_uuid)
         if host is not None:
             return host

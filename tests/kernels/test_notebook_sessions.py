@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import json
 import os
@@ -113,11 +114,25 @@ async def test_a_restart_finds_everything_again(jp_configurable_serverapp: Any) 
             again = await room.get("api/sessions")
             assert [{**each, "kernel": None} for each in again] == [{**opened, "kernel": None}]
             assert (await room.open("a.ipynb"))["id"] == opened["id"] and room.peer.requests == []
-            assert (await room.call("POST", f"api/kernels/{lone['id']}/interrupt")).code == 503
+            restart = asyncio.ensure_future(room.call("POST", f"api/kernels/{lone['id']}/restart"))
+            # Every listing answers meanwhile; what is done to a kernel waits until its host is known.
+            assert len(await room.get("api/kernels")) == 2 and not restart.done()
             room.peer.models = {key: {**model, "execution_state": "idle"} for key, model in models.items()}
             room.mounted.attach(room.hosts)
+            assert (await restart).code == 200
             registry = room.mounted.registry
             await until(lambda: {kernel.execution_state for kernel in registry.all()} == {"idle"})
+
+
+async def test_a_kernel_without_a_host_cannot_be_acted_on(jp_configurable_serverapp: Any) -> None:
+    with an_app(jp_configurable_serverapp) as app:
+        async with a_room(app) as room:
+            lone = await room.start()
+    with an_app(jp_configurable_serverapp) as app:
+        async with a_room(app, attach=False) as room:
+            room.mounted.attach_nothing()
+            refused = await room.call("POST", f"api/kernels/{lone['id']}/interrupt")
+            assert refused.code == 503 and "cannot be reached yet, try again" in json.loads(refused.body)["message"]
 
 
 async def test_rows_belong_to_the_root_they_were_made_in(jp_configurable_serverapp: Any, tmp_path: Path) -> None:
