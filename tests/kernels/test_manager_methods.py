@@ -185,6 +185,17 @@ async def test_what_the_host_streams_during_a_start_is_not_lost() -> None:
     assert kernel is not None and kernel.execution_state == "idle" and kernel.env == {"JPY_SESSION_NAME": "a"}
 
 
+async def test_a_host_that_gives_an_id_of_its_own_keeps_it() -> None:
+    manager, registry, hosts = bound(AsyncMappingKernelManager)
+
+    async def start(*args: Any) -> dict[str, Any]:
+        return {"id": "its-own", "execution_state": "starting"}
+
+    hosts.start = start  # type: ignore[method-assign]  # a lever
+    assert await manager.start_kernel(kernel_name="etl.python3", kernel_id="k2") == "its-own"
+    assert registry.get("k2") is None and manager.get_kernel("its-own").host_kernel == "python3"
+
+
 async def test_a_kernel_that_the_stream_brought_first_stays_the_same(tmp_path: Path) -> None:
     manager, registry, hosts = bound(AsyncMappingKernelManager)
     told: list[tuple[str, RemoteKernel]] = []
