@@ -46,7 +46,8 @@ NOT_QUICK = [
     "tests/host/test_output.py",
     "tests/kernels/test_as_local.py",
     "tests/kernels/test_real_restart.py",
-    "tests/service/test_lifecycle_machine.py",
+    "tests/host/test_ends.py",
+    *(f"tests/service/test_{name}.py" for name in ("lifecycle", "lifecycle_machine", "crashes")),
 ]
 STOCK_TESTS = [
     "tests/services/kernels",

@@ -81,7 +81,7 @@ def test_session_and_local_kernels_run(server: RealServer) -> None:
     """A session's kernel and a local one both run a cell; the session's restarts, and survives the server."""
     server.create("beside")
     local = server.jupyter("POST", "kernels", {"name": local_python(server)})["id"]
-    remote = server.jupyter("POST", "kernels", {"name": "beside.python3"})["id"]
+    remote = server.jupyter("POST", "kernels", {"name": kernel_of(server, "beside")})["id"]
     answers = {}
     for kernel in (local, remote):
         socket = KernelSocket(server, kernel)
@@ -99,17 +99,24 @@ def test_session_and_local_kernels_run(server: RealServer) -> None:
 
 
 def local_python(server: RealServer) -> str:
-    """Give the name of a local Python kernel (nb_venv_kernels renames them)."""
+    """Give the name of a local Python kernel: the like of nb_conda_kernels rename them."""
     specs = server.jupyter("GET", "kernelspecs")["kernelspecs"]
     name: str = next(n for n, s in specs.items() if "jupyter_sessions" not in s["spec"].get("metadata", {}))
     return name
+
+
+def kernel_of(server: RealServer, session: str) -> str:
+    """Give the name of a session's one kernelspec."""
+    (name,) = (n for n in server.jupyter("GET", "kernelspecs")["kernelspecs"] if n.startswith(f"{session}."))
+    return str(name)
 
 
 def test_notebook_session_on_a_session(server: RealServer) -> None:
     """A document's notebook session starts on a session's kernel, in the document's folder."""
     server.create("folder")
     (server.root / "deep").mkdir(exist_ok=True)
-    body = {"path": "deep/a.ipynb", "name": "a.ipynb", "type": "notebook", "kernel": {"name": "folder.python3"}}
+    kernel = {"name": kernel_of(server, "folder")}
+    body = {"path": "deep/a.ipynb", "name": "a.ipynb", "type": "notebook", "kernel": kernel}
     made = server.jupyter("POST", "sessions", body)
     socket = KernelSocket(server, made["kernel"]["id"])
     assert socket.text("import os\nprint(os.getcwd())").strip() == str((server.root / "deep").resolve())
