@@ -33,8 +33,8 @@ QUIET_SECONDS = 0.5
 def uncollected() -> Iterator[None]:
     """Keep the garbage collector off an import.
 
-    None of it is garbage, yet it would bring on a full collection of the whole server (a tenth of its start) that
-    would otherwise come after the first page.
+    None of it is garbage, yet it would bring on a full collection of the whole server, which takes as long as a tenth
+    of its start, and before the first page.
     """
     on = gc.isenabled()
     gc.disable()
