@@ -21,8 +21,9 @@ class Echo(Kernel):
     def do_execute(self, code, silent, store_history=True, user_expressions=None, allow_stdin=False):
         self.asked.append(code)
         said = {"name": "stdout", "text": "%s %d" % (code, len(self.asked))}
-        self.send_response(self.iopub_socket, "stream", said)
         try:
+            # Within: who hears it may interrupt before this thread has gone on.
+            self.send_response(self.iopub_socket, "stream", said)
             if code == "sleep":
                 time.sleep(60)
         except KeyboardInterrupt:
