@@ -111,8 +111,9 @@ async def test_no_process_starts_once_all_are_to_end() -> None:
             await restarting
         # The old one is the end's to kill, where it did not go by itself.
         assert {process.pid for process in kernel_processes()} <= before
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(before, signal.SIGKILL)
+        for pid in before:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         await reaped(manager)
         assert kernel.activity.execution_state == "dead"
         with pytest.raises(Refused, match="ending"):

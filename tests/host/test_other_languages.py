@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 
@@ -46,8 +47,12 @@ async def test_it_answers_is_interrupted_and_restarted(tmp_path: Path) -> None:
             assert text_of(await channels.run("hello")) == "hello 1"
             request = await channels.execute("sleep")
             await channels.until(lambda m: bool(m["msg_type"] == "stream"))
-            assert (await host.request(f"/api/kernels/{kernel}/interrupt", "POST")).code == 204
-            reply = [m["content"] for m in await channels.answers(request) if m["channel"] == "shell"]
+            answers = asyncio.create_task(channels.answers(request))
+            while not answers.done():
+                # A signal that meets the kernel within a C callback is lost there, as a user's would be: ask again.
+                assert (await host.request(f"/api/kernels/{kernel}/interrupt", "POST")).code == 204
+                await asyncio.wait([answers], timeout=2)
+            reply = [m["content"] for m in await answers if m["channel"] == "shell"]
             assert [content.get("ename") for content in reply] == ["Interrupted"]
             (before,) = host.kernels.pids()
             await host.json(f"/api/kernels/{kernel}/restart", "POST", {})
