@@ -197,7 +197,7 @@ def stock() -> None:
         [str(BIN / "python"), "-c", "import jupyter_server; print(jupyter_server.__version__)"], text=True
     ).strip()
     with tempfile.TemporaryDirectory() as scratch:
-        sdist = ["download", "--quiet", "--no-deps", "--no-binary", ":all:", "--dest", scratch]
+        sdist = ["download", "--quiet", "--no-deps", "--no-binary", "jupyter_server", "--dest", scratch]
         call(BIN / "python", "-m", "pip", *sdist, f"jupyter_server=={version}")
         archive = next(Path(scratch).glob("*.tar.gz"))
         with tarfile.open(archive) as tar:
