@@ -47,7 +47,8 @@ async def test_a_cell_is_answered_as_jupyter_answers_it() -> None:
         assert kinds(messages, "shell") == ["execute_reply"]
         assert (text_of(messages), text_of(messages, "stderr")) == ("out\n", "err\n")
         assert messages[0]["parent_header"]["session"] == channels.session_id
-        failed = await channels.run("1 / 0")
+        # Else an older ipykernel aborts what is asked right after an error.
+        failed = await channels.run("1 / 0", stop_on_error=False)
         assert "error" in kinds(failed)
         assert text_of(await channels.run("print([n for n in dir() if 'thread' in n], In[-2])")) == "[] 1 / 0\n"
 
