@@ -21,9 +21,9 @@ import zmq.asyncio
 from jupyter_sessions.host.drain import Drain
 from jupyter_sessions.host.feed import Feed
 from jupyter_sessions.host.kernel import GONE, Kernel
-from jupyter_sessions.host.manager import CONNECTIONS, Manager, check_socket_dir, remove_leftovers, speaks_ipc
+from jupyter_sessions.host.manager import Manager, check_socket_dir, remove_leftovers, speaks_ipc
 from jupyter_sessions.host.spool import Spool
-from jupyter_sessions.model.hostfile import MARK, Intent, KernelSpecEntry
+from jupyter_sessions.model.hostfile import CONNECTIONS, MARK, Intent, KernelSpecEntry, connection_file
 
 _ID = re.compile(r"\w+-\w+-\w+-\w+-\w+\Z", re.ASCII)
 _SOCKETS = 16_384
@@ -213,7 +213,7 @@ class HostKernels:
             kernel_id=kernel.id,
             kernel_name=kernel.name,
             context=self._managers_context,
-            connection_file=str(self._connections / f"kernel-{kernel.id}.json"),
+            connection_file=connection_file(self.intent.socket_dir, kernel.id),
             **place,
         )
 

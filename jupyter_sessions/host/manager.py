@@ -17,14 +17,12 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Float, observe
 
-from jupyter_sessions.model.hostfile import MARK, KernelSpecEntry
+from jupyter_sessions.model.hostfile import CONNECTIONS, MARK, KernelSpecEntry
 
 SOCKET_PATH = 107 if sys.platform == "linux" else 103
 """The longest path of a Unix socket, in bytes."""
 
 CHANNELS = ("shell", "iopub", "stdin", "control", "hb")
-CONNECTIONS = "kernels"
-"""Directory of the kernels' connection files, in the one of their sockets."""
 
 _IPC = re.compile(r"\d+-\d+\Z")
 _CONNECTION = re.compile(r"kernel-.+\.json\Z")

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from jupyter_core.utils import ensure_async
@@ -32,11 +33,14 @@ class SessionKernelManager(Base):  # type: ignore[misc]  # a mixin: its base is 
     last_kernel_activity: datetime
     _sessions: Registry | None = None
     _actions: Actions | None = None
+    # By kernel, the last of those that wait for what a callback of it does.
+    _callings: dict[str, asyncio.Future[None]]
 
     def bind_sessions(self, registry: Registry, actions: Actions) -> Callable[[], None]:
         """Begin to answer for the registry's kernels; gives the function that ends it."""
         self._sessions = registry
         self._actions = actions
+        self._callings = {}
         for kernel in registry.all():
             kernel.parent = self
         unsubscribe = registry.subscribe(self._on_session_kernel)
@@ -44,6 +48,8 @@ class SessionKernelManager(Base):  # type: ignore[misc]  # a mixin: its base is 
         def unbind() -> None:
             unsubscribe()
             self._sessions = self._actions = None
+            for calling in list(self._callings.values()):
+                calling.cancel()
 
         return unbind
 
@@ -58,9 +64,40 @@ class SessionKernelManager(Base):  # type: ignore[misc]  # a mixin: its base is 
                 self.initialize_culler()
         if kernel.last_activity > self.last_kernel_activity:
             self.last_kernel_activity = min(kernel.last_activity, utcnow())
-        restarting = what == "changed" and kernel.execution_state.endswith("restarting")
-        for callback in list(kernel.callbacks.get("restart" if restarting else what, ())):
-            callback()
+        restarting = kernel.execution_state.endswith("restarting")
+        if what == "dead" or (what == "removed" and not kernel.dead):
+            self._call_back(kernel, "dead")
+        elif what == "changed" and restarting and not kernel.restarting:
+            self._call_back(kernel, "restart")
+        kernel.restarting = restarting
+
+    def _call_back(self, kernel: RemoteKernel, event: str) -> None:
+        for callback in list(kernel.callbacks.get(event, ())):
+            try:
+                waiting = callback()
+            except Exception:
+                self.log.exception("a callback failed on %s of kernel %s", event, kernel.kernel_id)
+                continue
+            if inspect.isawaitable(waiting):
+                before = self._callings.get(kernel.kernel_id)
+                calling = asyncio.ensure_future(self._after(before, waiting, kernel, event))
+                self._callings[kernel.kernel_id] = calling
+                calling.add_done_callback(partial(self._called, kernel.kernel_id))
+
+    def _called(self, kernel_id: str, calling: asyncio.Future[None]) -> None:
+        if self._callings.get(kernel_id) is calling:
+            del self._callings[kernel_id]
+
+    async def _after(
+        self, before: asyncio.Future[None] | None, waiting: Awaitable[Any], kernel: RemoteKernel, event: str
+    ) -> None:
+        """Await what a callback gave, after what an earlier one did: a client is not connected twice at once."""
+        if before is not None:
+            await asyncio.wait([before])
+        try:
+            await waiting
+        except Exception as error:
+            self.log.warning("A callback failed on %s of kernel %s: %s", event, kernel.kernel_id, error)
 
     def _as_users(self, method: Callable[..., Any], value: Any) -> Any:
         # A gateway's manager has coroutines where the stock one has plain methods; callers may await without asking.

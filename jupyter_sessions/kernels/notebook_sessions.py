@@ -7,6 +7,7 @@ kernels they do not know.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterable
@@ -14,8 +15,10 @@ from contextvars import ContextVar
 from typing import Any
 
 from jupyter_core.utils import ensure_async
+from jupyter_server.services.sessions.sessionmanager import SessionManager
 
 from jupyter_sessions.kernels.records import NotebookRow, Records
+from jupyter_sessions.kernels.refused import Refused
 from jupyter_sessions.kernels.registry import Registry, RemoteKernel, What
 
 # The user's class, known only when it is mixed with.
@@ -34,6 +37,10 @@ class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
     _sessions: Registry | None = None
     _records: Records | None = None
     _rows: dict[str, NotebookRow]
+    # Of those, the ids that the user's class has made too, and those it is to make once their kernel is heard.
+    _made: set[str]
+    _restored: set[str]
+    _making: set[asyncio.Future[None]]
 
     def bind_sessions(
         self, registry: Registry, records: Records, rows: Iterable[NotebookRow] = ()
@@ -43,15 +50,20 @@ class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
         The registry must hold the restored kernels already: a row without its kernel is dropped.
         """
         self._sessions, self._records, self._rows = registry, records, {}
+        self._made, self._restored, self._making = set(), set(), set()
         for row in rows:
             if registry.get(row.kernel_id) is None:
                 records.drop(row.session_id)
             else:
                 self._rows[row.session_id] = row
+        if self._listens():
+            self._restored = set(self._rows)
         unsubscribe = registry.subscribe(self._on_session_kernel)
 
         def unbind() -> None:
             unsubscribe()
+            for making in list(self._making):
+                making.cancel()
             self._sessions = self._records = None
 
         return unbind
@@ -62,9 +74,17 @@ class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
             # The records drop them with the kernel.
             for row in rows:
                 del self._rows[row.session_id]
+                self._made.discard(row.session_id)
+                self._restored.discard(row.session_id)
         elif what == "added" and self._records is not None:
             for row in rows:
                 self._records.save(row)
+        if kernel.up:
+            for row in (row for row in rows if row.session_id in self._restored):
+                self._restored.discard(row.session_id)
+                making = asyncio.ensure_future(self._show_restored(row))
+                self._making.add(making)
+                making.add_done_callback(self._making.discard)
 
     def _kernel(self, kernel_id: str | None) -> RemoteKernel | None:
         return self._sessions.get(kernel_id) if self._sessions is not None else None
@@ -110,13 +130,64 @@ class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
             made: dict[str, Any] = await super().create_session(path, name, type, kernel_name, kernel_id)
             return made
         session_id = str(self.new_session_id())
-        kernel = self._kernel(kernel_id)
+        kernel, started = self._kernel(kernel_id), False
         if kernel is None or kernel.dead:
             more = {"kernel_id": kernel_id} if kernel_id and _takes_id(self.start_kernel_for_session) else {}
             kernel_id = await self.start_kernel_for_session(
                 session_id=session_id, path=path, name=name, type=type, kernel_name=kernel_name, **more
             )
-        return await self.save_session(session_id, path=path, name=name, type=type, kernel_id=kernel_id)
+            started = True
+        assert kernel_id is not None  # noqa: S101 - for the type alone
+        row = NotebookRow(session_id, path, name, type, kernel_id)
+        if not self._listens():
+            return await self.save_session(session_id, path=path, name=name, type=type, kernel_id=kernel_id)
+        try:
+            return await self._shown(row)
+        except Refused:
+            # As if it had not been asked for: the next try is to find neither a row nor a kernel nobody uses.
+            self._drop(session_id)
+            if started:
+                await ensure_async(self.kernel_manager.shutdown_kernel(kernel_id))
+            raise
+
+    def _listens(self) -> bool:
+        """Say whether the user's class does more with a notebook session than the stock one."""
+        own = getattr(super().create_session, "__func__", None)
+        return own is not SessionManager.create_session
+
+    async def _have_made(self, row: NotebookRow) -> dict[str, Any]:
+        """Have the user's class make it, under the id it has: one like jupyter_server_documents knows no other.
+
+        Its row lands where its kernel says, by ``save_session``. Raises Refused where the kernel is gone: the user's
+        class would start another.
+        """
+        if row.kernel_id not in self.kernel_manager:
+            raise Refused(503, f"the kernel {row.kernel_id} is gone")
+        token = _made_again.set(row.session_id)
+        try:
+            made: dict[str, Any] = await super().create_session(row.path, row.name, row.type, None, row.kernel_id)
+        finally:
+            _made_again.reset(token)
+        self._made.add(row.session_id)
+        return made
+
+    async def _shown(self, row: NotebookRow) -> dict[str, Any]:
+        """Have the user's class make it; where that fails its websocket works all the same. Raises Refused."""
+        try:
+            return await self._have_made(row)
+        except Refused:
+            raise
+        except Exception as error:
+            kind = type(self).__name__
+            self.log.warning("%s has failed for %s on kernel %s: %s", kind, row.name, row.kernel_id, error)
+        self._keep(row)
+        return self._model(row)
+
+    async def _show_restored(self, row: NotebookRow) -> None:
+        try:
+            await self._shown(row)
+        except Refused as error:
+            self.log.warning("Could not restore all of %s on kernel %s: %s", row.name, row.kernel_id, error)
 
     def _goes_remote(self, kernel_name: str | None, kernel_id: str | None) -> bool:
         if self._sessions is None:
@@ -169,9 +240,18 @@ class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
         elif row is None:
             await self._take_in(session_id, kwargs)
         elif remote:
-            self._change(dataclasses.replace(row, **kwargs))
+            await self._move(row, dataclasses.replace(row, **kwargs))
         else:
             await self._hand_over(dataclasses.replace(row, **kwargs))
+
+    async def _move(self, before: NotebookRow, row: NotebookRow) -> None:
+        if row.kernel_id != before.kernel_id and self._listens():
+            try:
+                await self._shown(row)
+            except Refused:
+                await self._shown(before)
+                raise
+        self._change(row)
 
     def _change(self, row: NotebookRow) -> None:
         self._keep(row)
@@ -187,19 +267,26 @@ class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
         row = NotebookRow(session_id, model["path"], model["name"], model["type"], model["kernel"]["id"])
         # Not by the user's delete_session: that ends the old kernel, which the handler does when all else is done.
         self.cursor.execute("DELETE FROM session WHERE session_id=?", (session_id,))
-        self._change(dataclasses.replace(row, **changes))
+        moved = dataclasses.replace(row, **changes)
+        if self._listens():
+            try:
+                await self._shown(moved)
+            except Refused:
+                self._drop(session_id)
+                await self._have_made(row)
+                self._made.discard(session_id)
+                raise
+        self._change(moved)
 
     async def _hand_over(self, row: NotebookRow) -> None:
-        """Have the user's class make it, under the id it has: one like jupyter_server_documents knows no other."""
         before = self._rows.pop(row.session_id)
-        token = _made_again.set(row.session_id)
         try:
-            await super().create_session(row.path, row.name, row.type, None, row.kernel_id)
+            await self._have_made(row)
         except BaseException:
             self._rows[row.session_id] = before
             raise
-        finally:
-            _made_again.reset(token)
+        # It is the user's alone now.
+        self._made.discard(row.session_id)
         if self._records is not None:
             self._records.drop(row.session_id)
         self._tell_name(row)
@@ -214,8 +301,18 @@ class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
         if row is None:
             await super().delete_session(session_id)
             return
-        await ensure_async(self.kernel_manager.shutdown_kernel(row.kernel_id))
+        if session_id in self._made:
+            # Once: it may have let go of its part when the host refuses, and would not know it again.
+            self._made.discard(session_id)
+            await super().delete_session(session_id)
+        else:
+            await ensure_async(self.kernel_manager.shutdown_kernel(row.kernel_id))
         self._rows.pop(session_id, None)
+
+    def _drop(self, session_id: str) -> None:
+        self._rows.pop(session_id, None)
+        if self._records is not None:
+            self._records.drop(session_id)
 
 
 def _takes_id(method: Callable[..., Any]) -> bool:

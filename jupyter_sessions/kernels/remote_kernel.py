@@ -16,11 +16,14 @@ from jupyter_sessions.kernels.refused import Refused
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpec
 
+    from jupyter_sessions.kernels.clients import SessionClient
     from jupyter_sessions.kernels.registry import Registry
 
 UNKNOWN = "unknown"
 """The execution state of a kernel whose host has not spoken yet: one of JupyterLab's own states."""
 DEAD = "dead"
+NOT_UP = frozenset({UNKNOWN, DEAD, "starting", "restarting", "autorestarting"})
+"""The states of a kernel that has no process known to have spoken."""
 
 
 def utcnow() -> datetime:
@@ -45,7 +48,7 @@ class RemoteKernel(Configurable):
     the host, ``session`` the session's full resource name, ``spec`` the kernelspec's JSON as it was at the start.
     ``last_activity`` and ``started`` are aware. ``reason`` says why the kernel died, else is empty. ``cwd`` is the
     folder it was started in, ``env`` what it gets on top at its next start, ``callbacks`` who wants to hear of its
-    ``restart`` or ``dead``.
+    ``restart`` or ``dead``, ``restarting`` whether they were told of a restart that is under way.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class RemoteKernel(Configurable):
         self.cwd = cwd
         self.env: dict[str, str] = {}
         self.callbacks: dict[str, list[Callable[[], Any]]] = {}
+        self.restarting = False
         # Whether a list of the host's may be missing it: a list sent before the start lacks a kernel just started.
         self.seen = seen
         self.registry: Registry | None = None
@@ -91,6 +95,11 @@ class RemoteKernel(Configurable):
     def dead(self) -> bool:
         """Whether it has ended and is only kept to say why."""
         return self.execution_state == DEAD
+
+    @property
+    def up(self) -> bool:
+        """Whether its process has been heard."""
+        return self.execution_state not in NOT_UP
 
     @property
     def kernel_spec(self) -> KernelSpec:
@@ -129,14 +138,46 @@ class RemoteKernel(Configurable):
             model["reason"] = self.reason
         return model
 
-    def client(self, **kwargs: Any) -> NoReturn:
-        """Refuse: there are no ZMQ sockets to connect a client to; its websocket is the way in."""
-        raise Refused(501, f"kernel {self.kernel_id} of {self.session} has no ZMQ sockets here: use its websocket")
+    @property
+    def client_factory(self) -> type[SessionClient]:
+        """The class of a ZMQ client with this kernel as ``parent``; raises Refused where it is on another machine."""
+        from jupyter_sessions.kernels.clients import SessionClient, local_host
 
-    get_connection_info = connect_iopub = connect_shell = connect_control = connect_stdin = connect_hb = client
+        local_host(self)
+        return SessionClient
+
+    def get_connection_info(self, session: bool = False) -> dict[str, Any]:
+        """Give addresses and key of a kernel on this machine; with ``session`` the key as a Session that signs with it.
+
+        Never to be logged or answered. Raises Refused.
+        """
+        from jupyter_sessions.kernels.clients import connection_info
+
+        info = connection_info(self)
+        if session:
+            from jupyter_client.session import Session
+
+            info["session"] = Session(key=info.pop("key"), signature_scheme=info.pop("signature_scheme"))
+        return info
+
+    def client(self, **kwargs: Any) -> SessionClient:
+        """Give a ZMQ client of a kernel on this machine, its channels not started; raises Refused."""
+        client = self.client_factory(**{"parent": self, "config": self.config, **kwargs})
+        info: Any = self.get_connection_info()
+        client.load_connection_info(info)
+        return client
+
+    def connect_shell(self, **kwargs: Any) -> NoReturn:
+        """Refuse: a client of its own, or its websocket, is the way in."""
+        raise Refused(501, f"kernel {self.kernel_id} of {self.session} gives no sockets: use its websocket or client()")
+
+    connect_iopub = connect_control = connect_stdin = connect_hb = connect_shell
 
     def add_restart_callback(self, callback: Callable[[], Any], event: str = "restart") -> None:
-        """Call ``callback()`` whenever the kernel restarts, or once it is dead (``event``: ``restart``, ``dead``)."""
+        """Call ``callback()`` whenever the kernel restarts, or once it is dead (``event``: ``restart``, ``dead``).
+
+        What it gives is awaited, where it can be, after what earlier calls gave.
+        """
         self.callbacks.setdefault(event, []).append(callback)
 
     def remove_restart_callback(self, callback: Callable[[], Any], event: str = "restart") -> None:

@@ -43,6 +43,13 @@ HOST_LOCK = "host.lock"
 TOKEN = "token"  # noqa: S105 - a file's name
 LOG_DIR = "log"
 LOG_FILE = "host.log"
+CONNECTIONS = "kernels"
+"""Directory of the kernels' connection files, in the one of the host's sockets."""
+
+
+def connection_file(socket_dir: str, kernel_id: str) -> str:
+    """Give the path of a kernel's connection file (mode 0600; it holds the key that signs messages)."""
+    return os.path.join(socket_dir, CONNECTIONS, f"kernel-{os.path.basename(kernel_id)}.json")
 
 
 class UnknownVersion(Exception):
