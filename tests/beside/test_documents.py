@@ -37,7 +37,7 @@ class Notebook:
         self.server = server
         self.path = f"{name}.ipynb"
         self.codes = codes
-        cells = [
+        cells: list[dict[str, Any]] = [
             {
                 "cell_type": "code",
                 "id": f"cell-{i}",

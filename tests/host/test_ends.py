@@ -15,8 +15,8 @@ import pytest
 from jupyter_sessions.host.__main__ import _clear
 from jupyter_sessions.host.kernel import Kernel
 from jupyter_sessions.host.kernels import HostKernels, Refused
-from jupyter_sessions.host.manager import CONNECTIONS, Manager
-from jupyter_sessions.model.hostfile import MARK
+from jupyter_sessions.host.manager import Manager
+from jupyter_sessions.model.hostfile import CONNECTIONS, MARK
 
 from .serving import Host, make_intent, python_entry, serving, text_of, until
 
