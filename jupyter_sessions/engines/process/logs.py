@@ -18,7 +18,7 @@ OFFSETS = "offsets.json"
 """Written by the host beside its log: inode of a file to the absolute offset it begins at."""
 
 MAX_BYTES = 4 << 20
-_TRIES = 5
+_TRIES = 20
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,9 @@ def read_log(directory: Path, offset: int, limit: int, ended: bool) -> LogPage:
         tries -= 1
         with ExitStack() as stack:
             parts = sorted(_parts(directory, stack), key=lambda part: part.start)
-            # A rotation in this very moment may hide a file between two names: look again.
-            if not tries or all(a.end == b.start for a, b in itertools.pairwise(parts)):
+            # Rotations in this very moment may hide a file between two names, or the newest: look again.
+            whole = all(a.end == b.start for a, b in itertools.pairwise(parts))
+            if not tries or (whole and offset <= (parts[-1].end if parts else 0)):
                 return _page(parts, offset, limit, ended)
 
 
