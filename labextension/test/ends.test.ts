@@ -50,6 +50,9 @@ test('extending moves whichever limit would end the session before', () => {
   assert.deepEqual(extended(session('a'), ends, 1800), { idleTtl: '5400s' });
   assert.deepEqual(extended(session('a'), ends, 7200), { ttl: '10800s', idleTtl: '10800s' });
   assert.deepEqual(extended(session('a'), {}, 3600), {});
+  const longest = { ttl: 9000, idleTtl: 3600 };
+  assert.deepEqual(extended(session('a'), ends, 1800, longest), {});
+  assert.deepEqual(extended(session('a'), ends, 7200, longest), { ttl: '9000s' });
 });
 
 test('warned once a session and end, again after the end moved and neared anew', () => {

@@ -1,4 +1,4 @@
-import { ISession } from './session';
+import { ILocation, ISession } from './session';
 import { parseDuration, parseTime } from './time';
 
 /** What is known of a session's kernels: the parts of Jupyter's kernel model that decide idleness. */
@@ -24,6 +24,12 @@ export interface IEnds {
   /** The earlier of both. */
   next?: IEnd;
 }
+
+/** What the extend button adds, in seconds. */
+export const HOUR = 3600;
+
+/** The longest limit that the API knows, in seconds: 14 days. */
+const LONGEST = 14 * 24 * 3600;
 
 /** How long before an end it is warned of, in milliseconds. */
 export const WARNING = 10 * 60 * 1000;
@@ -57,24 +63,38 @@ export function warnsAt(session: ISession, end: IEnd): number {
   return end.time - (limit < 2 * WARNING ? limit / 2 : WARNING);
 }
 
+/** The longest limits of a location in seconds; the API's own where it names none. */
+export function longestOf(location: ILocation | undefined): Record<EndCause, number> {
+  const limits = (location?.metadata?.limits ?? {}) as Record<string, unknown>;
+  const read = (key: string) => {
+    const seconds = parseDuration(typeof limits[key] === 'string' ? limits[key] : undefined);
+    return Number.isFinite(seconds) ? seconds : LONGEST;
+  };
+  return { ttl: read('maxTtl'), idleTtl: read('maxIdleTtl') };
+}
+
 /**
  * The limits that let a session live `by` seconds longer than it would, as the fields to PATCH.
  *
- * Whichever limit would end it before then is moved. The age limit counts from ACTIVE, the idle limit from the last
- * activity; both are durations on the wire.
+ * Whichever limit would end it before then is moved, up to the `longest` allowed: nothing where both are there. The
+ * age limit counts from ACTIVE, the idle limit from the last activity; both are durations on the wire.
  */
 export function extended(
   session: ISession,
   ends: IEnds,
-  by: number
+  by: number,
+  longest: Record<EndCause, number> = longestOf(undefined)
 ): Partial<Record<EndCause, string>> {
   const limits = session.environmentConfig?.executionConfig ?? {};
   const fields: Partial<Record<EndCause, string>> = {};
   const target = (ends.next?.time ?? 0) + by * 1000;
   for (const end of [ends.latest, ends.idle]) {
     if (end && end.time < target) {
-      const more = (target - end.time) / 1000;
-      fields[end.cause] = `${Math.ceil(parseDuration(limits[end.cause]) + more)}s`;
+      const now = parseDuration(limits[end.cause]);
+      const wanted = Math.min(Math.ceil(now + (target - end.time) / 1000), longest[end.cause]);
+      if (wanted > now) {
+        fields[end.cause] = `${wanted}s`;
+      }
     }
   }
   return fields;

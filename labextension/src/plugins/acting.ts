@@ -1,12 +1,10 @@
 import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
 
 import { CommandIDs } from '../model/commands';
-import { endsOf, extended } from '../model/ends';
+import { EndCause, endsOf, extended, HOUR, longestOf } from '../model/ends';
 import { isFinal, ISession, title } from '../model/session';
 import { endSentence } from '../model/words';
 import { IKernelLinks, IRuntimeSessions } from '../state/tokens';
-
-const HOUR = 3600;
 
 /** Do something that may fail, and tell the failure where it does. */
 export async function attempt(what: string, action: () => Promise<void>): Promise<void> {
@@ -18,6 +16,11 @@ export async function attempt(what: string, action: () => Promise<void>): Promis
   }
 }
 
+/** The longest limits that a session may have, in seconds. */
+function longestFor(store: IRuntimeSessions, session: ISession): Record<EndCause, number> {
+  return longestOf(store.locations.find(place => session.name.startsWith(`${place.name}/`)));
+}
+
 /** Let a session live an hour longer, and say until when. */
 export async function extend(
   store: IRuntimeSessions,
@@ -25,8 +28,11 @@ export async function extend(
   session: ISession
 ): Promise<void> {
   const ends = endsOf(session, links.activity(session.name));
-  const limits = extended(session, ends, HOUR);
+  const limits = extended(session, ends, HOUR, longestFor(store, session));
   if (!Object.keys(limits).length) {
+    const sentence = endSentence(ends, Date.now());
+    const why = 'this is as long as its location lets a session live';
+    Notification.warning(`Session “${title(session)}” ${sentence}: ${why}.`, { autoClose: false });
     return;
   }
   await store.setLimits(session.name, limits);

@@ -2,7 +2,7 @@ import React, { useState } from 'react';
 
 import { ApiError } from '../api/rest';
 import { CommandIDs } from '../model/commands';
-import { endsOf } from '../model/ends';
+import { endsOf, extended, HOUR, longestOf } from '../model/ends';
 import { ISession } from '../model/session';
 import { formatDuration, formatExact, parseDuration, parseTyped } from '../model/time';
 import { endSentence } from '../model/words';
@@ -21,12 +21,14 @@ const LABELS: Record<Limit, string> = {
 export function Limits(
   props: IViewContext & { session: ISession; now: number }
 ): JSX.Element | null {
-  const { session, now, links, commands } = props;
+  const { session, store, now, links, commands } = props;
   const [editing, setEditing] = useState(false);
   const ends = endsOf(session, links.activity(session.name));
   if (session.state !== 'ACTIVE') {
     return null;
   }
+  const place = store.locations.find(({ name }) => session.name.startsWith(`${name}/`));
+  const extendable = Object.keys(extended(session, ends, HOUR, longestOf(place))).length > 0;
   const near = isNear(session, ends, now);
   return (
     <div className={`jp-RuntimeSessions-end${near ? ' jp-mod-near' : ''}`}>
@@ -34,6 +36,8 @@ export function Limits(
       {ends.next && (
         <button
           className="jp-mod-styled jp-RuntimeSessions-small"
+          disabled={!extendable}
+          title={extendable ? undefined : 'This is as long as its location lets a session live'}
           onClick={() => void commands.execute(CommandIDs.extend, { name: session.name })}
         >
           Extend by 1 h
