@@ -92,9 +92,9 @@ class SessionClient(AsyncKernelClient):
         super().start_channels(shell=shell, iopub=iopub and up, stdin=stdin, hb=hb, control=control)
 
     async def is_alive(self) -> bool:
-        """Say whether the kernel's process runs and answers."""
+        """Say whether the kernel's process runs: by the host, for a heartbeat may be late on a busy machine."""
         kernel = self._kernel
-        return (kernel is None or kernel.up) and await super()._async_is_alive()
+        return kernel.up if kernel is not None else await super()._async_is_alive()
 
     async def _async_is_alive(self) -> bool:
         # What the base class, and whoever connects, asks in a loop: a dead kernel is not worth waiting for.
