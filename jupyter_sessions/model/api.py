@@ -6,7 +6,7 @@ for the type checker only.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -39,7 +39,10 @@ class ListRequest:
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
-    """One page of an answer; ``unreachable`` names locations that did not answer a ``-`` list."""
+    """One page of an answer.
+
+    ``unreachable`` names locations that did not answer; the rows of one that is named, if any, are those last known.
+    """
 
     items: Sequence[T]
     next_page_token: str = ""
@@ -48,7 +51,13 @@ class Page(Generic[T]):
 
 @dataclass(frozen=True)
 class Location:
-    """One configured location; ``metadata`` holds provider, engine, capabilities and limits as JSON."""
+    """One configured location; ``metadata`` holds provider, engine, capabilities and limits as JSON.
+
+    Every server of ours says ``service: "jupyter_sessions"`` and ``version`` there. One that also serves its sessions'
+    kernels says ``gateway: {"path": "/"}``, a path on its own origin. An upstream location adds ``provider:
+    "upstream"``, ``upstream`` (``google``, ``jupyter_sessions`` or ``other``), ``endpoint`` (without a secret) and
+    ``status``: ``{"reachable": bool, "since": Timestamp, "status", "message", "remedy": [sentence, …]}``.
+    """
 
     name: LocationName
     display_name: str
@@ -203,12 +212,83 @@ class OfferedKernel:
     resource_dir: str = ""
 
 
+class KernelSocket(Protocol):
+    """An open websocket to a kernel's channels; messages went to the sink it was opened with."""
+
+    close_code: int | None
+    close_reason: str | None
+
+    def write_message(self, message: str | bytes, binary: bool = False) -> Awaitable[None]:
+        """Send one frame; raises tornado's WebSocketClosedError or StreamClosedError once it has ended."""
+
+    def close(self, code: int | None = None, reason: str | None = None) -> None:
+        """End it."""
+
+
+Sink = Callable[["str | bytes | None"], "Awaitable[None] | None"]
+"""Takes each message and, once at the end, None; the next is not read before the awaitable it gives is done."""
+
+
+class KernelLink(Protocol):
+    """How requests and websockets reach the kernels behind one KernelHost, credentials included.
+
+    Paths are Jupyter's (``/api/kernels``, ``/api/kernels/{id}/channels?session_id=``). The kernels room makes one for
+    each act, keeps it no longer, and closes it. Both methods raise ``engines.hostlink.HostUnreachable``, and
+    ``websocket`` its subclass ``HostRefused`` where the other end answers an HTTP status instead.
+    """
+
+    async def request(self, method: str, path: str, body: Any = None, timeout: float = 10.0) -> tuple[int, Any]:
+        """Send one request, give status and answer: decoded JSON, text where it is none, None where empty."""
+
+    async def websocket(
+        self,
+        path_and_query: str,
+        subprotocols: Sequence[str] = (),
+        max_message_size: int = 1 << 30,
+        timeout: float = 10.0,
+        sink: Sink | None = None,
+    ) -> KernelSocket:
+        """Open a websocket with credentials that are fresh now; whoever asked closes it."""
+
+    def close(self) -> None:
+        """Forget what is kept for requests; open websockets stay their owners'."""
+
+
+class KernelGateway(Protocol):
+    """A gateway in front of the kernels of many sessions, where there is no host to speak to directly.
+
+    Implemented by the upstream proxy, one for each location; held by the kernels room through KernelHost.
+    """
+
+    v1: bool
+    """Whether its channels speak ``v1.kernel.websocket.jupyter.org``; else only JSON text frames."""
+    takes_ids: bool
+    """Whether a ``kernel_id`` in the POST is taken; else the gateway chooses, and its id is another than ours."""
+    start_timeout: float
+    """The seconds that a start may take before it has failed."""
+
+    def link(self) -> KernelLink:
+        """Give a way to the gateway; the kernels room calls it for each act and each websocket."""
+
+    def follow(self, host: KernelHost, take: Callable[[Mapping[str, Any]], None]) -> Unsubscribe:
+        """Call ``take`` on the loop with each event of one host's kernels until undone.
+
+        Events are those of a host's own side stream: ``{"type": "kernels", "kernels": [model, …]}`` (all of them),
+        ``{"type": "kernel", "kernel": model}``, ``{"type": "gone", "id", "reason"}``; ids are the gateway's. The
+        kernels room calls it once for each host. Nothing is told while the gateway cannot be reached.
+        """
+
+
 @dataclass(frozen=True)
 class KernelHost:
     """One session as the kernels room sees it. Never serialised: it holds credentials.
 
-    ``address`` is ``unix:{path}`` or ``https://host:port``; empty unless the session is ACTIVE.
+    ``address`` is ``unix:{path}``, or with a ``gateway`` that gateway's URL; empty unless the session is ACTIVE.
     ``uid`` is the account whose process must hold the other end of a Unix socket.
+
+    ``starter``: not a session but a location's gateway itself, offering the kernelspecs that belong to no session
+    under their own names; ``session_uuid`` is ``gateway:{location}`` and its session's id ``gateway``. A kernel
+    started there may make a session; its model's ``metadata.endpointParentResource`` says which.
     """
 
     session: SessionName
@@ -220,6 +300,8 @@ class KernelHost:
     address: str = ""
     token: str = field(default="", repr=False)
     uid: int = -1
+    gateway: KernelGateway | None = None
+    starter: bool = False
 
 
 class KernelHosts(Protocol):

@@ -15,7 +15,6 @@ from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import format_duration
 from jupyter_sessions.service import usage, words
 from jupyter_sessions.service.clocks import SECOND, Clock
-from jupyter_sessions.service.database import Work
 from jupyter_sessions.service.directories import Directories
 from jupyter_sessions.service.feed import ChangeFeed
 from jupyter_sessions.service.hosts import HostRegistry
@@ -23,6 +22,7 @@ from jupyter_sessions.service.machine import Machine, Place, place
 from jupyter_sessions.service.reconciler import Reconciler
 from jupyter_sessions.service.rows import SessionRow
 from jupyter_sessions.service.store import SessionStore
+from jupyter_sessions.storage.database import Work
 
 T = TypeVar("T")
 DAY_S = 86_400

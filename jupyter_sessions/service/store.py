@@ -7,7 +7,7 @@ from pathlib import Path
 
 from jupyter_sessions.service import changes, schema
 from jupyter_sessions.service.clocks import SECOND
-from jupyter_sessions.service.database import Database
+from jupyter_sessions.storage.database import Database
 
 FILE = "sessions.db"
 DAY = 86_400 * SECOND
@@ -20,7 +20,7 @@ class SessionStore(Database):
     """
 
     def __init__(self, data_dir: Path) -> None:
-        super().__init__(data_dir / FILE)
+        super().__init__(data_dir / FILE, schema.SCHEMA)
         self.uuid = ""
         self.hmac_key = b""
 

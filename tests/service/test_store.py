@@ -23,6 +23,7 @@ from jupyter_sessions.service import changes, schema
 from jupyter_sessions.service.clocks import SECOND
 from jupyter_sessions.service.directories import Directories
 from jupyter_sessions.service.store import FILE, SessionStore
+from jupyter_sessions.storage import file
 from tests.service.clocks import MovedClock
 from tests.service.fake_engine import World
 from tests.service.servers import ALICE, active, finished, in_state, named, serving, until
@@ -140,7 +141,7 @@ async def test_a_file_that_cannot_be_used_is_said_and_left(
 
 
 async def test_a_file_that_goes_before_it_is_opened_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(schema, "prepare", lambda path: path.mkdir())
+    monkeypatch.setattr(file, "prepare", lambda path, _: path.mkdir())
     async with serving(tmp_path) as service:
         with pytest.raises(Unavailable, match=r"unable to open.*Then restart the Jupyter server"):
             await service.list_sessions(ALICE, LOCAL, ListRequest())

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from jupyter_sessions.model.errors import Unavailable
-from jupyter_sessions.service import schema
+from jupyter_sessions.storage import file
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
@@ -25,8 +25,9 @@ class Database:
     Both answer on the event loop and raise Unavailable where sqlite fails; nothing is then written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, schema: file.Schema) -> None:
         self.path = path
+        self._schema = schema
         self._writer = ThreadPoolExecutor(1, "sessions-writer")
         self._reader = ThreadPoolExecutor(1, "sessions-reader")
         self._write_connection: sqlite3.Connection | None = None
@@ -35,14 +36,14 @@ class Database:
         self._watcher: threading.Thread | None = None
 
     async def open(self) -> None:
-        """Make or check the file and open both connections; raises schema.StoreFault."""
+        """Make or check the file and open both connections; raises file.StoreFault."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._writer, schema.prepare, self.path)
+        await loop.run_in_executor(self._writer, file.prepare, self.path, self._schema)
         try:
-            self._write_connection = await loop.run_in_executor(self._writer, schema.connect, self.path)
-            self._read_connection = await loop.run_in_executor(self._reader, schema.connect, self.path)
+            self._write_connection = await loop.run_in_executor(self._writer, file.connect, self.path)
+            self._read_connection = await loop.run_in_executor(self._reader, file.connect, self.path)
         except sqlite3.Error as error:
-            raise schema.StoreFault(f"{self.path}: {error}. Make the file accessible.") from error
+            raise file.StoreFault(f"{self.path}: {error}. Make the file accessible.") from error
 
     async def close(self) -> None:
         """Close everything after the work under way; a second call does nothing."""
@@ -108,7 +109,7 @@ class Database:
         seen = -1
         while not self._closed.wait(interval):
             try:
-                connection = connection or schema.connect(self.path)
+                connection = connection or file.connect(self.path)
                 version = int(connection.execute("PRAGMA data_version").fetchone()[0])
             except sqlite3.Error:
                 continue  # looked at again in a moment
