@@ -15,9 +15,10 @@ from jupyter_server.services.kernels.connection.base import BaseKernelWebsocketC
 from traitlets.config import Config
 
 from jupyter_sessions.engines.hostlink import HostLink, HostRefused, HostSocket, HostUnreachable, Sink
-from jupyter_sessions.kernels import frames
 from jupyter_sessions.kernels.registry import Registry, RemoteKernel, What, utcnow
-from jupyter_sessions.kernels.relay import HostLeg, Outlet, Wait
+from jupyter_sessions.kernels.relay import HostLeg
+from jupyter_sessions.relay import frames
+from jupyter_sessions.relay.outlet import Outlet, Wait
 
 CLOSE_DEAD = 1000
 """JupyterLab does not come back after it; only ever sent behind a ``status: dead``."""

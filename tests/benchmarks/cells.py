@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import websocket
 
-from jupyter_sessions.kernels.frames import V1, pack_v1
+from jupyter_sessions.relay.frames import V1, pack_v1
 from tests.benchmarks.servers import Host, Server
 
 

@@ -18,12 +18,12 @@ from tornado.netutil import bind_unix_socket
 from tornado.testing import bind_unused_port
 from tornado.websocket import WebSocketClientConnection, WebSocketHandler, websocket_connect
 
-from jupyter_sessions.kernels import frames
 from jupyter_sessions.kernels.connection import RemoteConnection, wrap_connection
 from jupyter_sessions.kernels.registry import Registry, RemoteKernel
 from jupyter_sessions.model.api import KernelHost
 from jupyter_sessions.model.names import LOCAL, SessionName
 from jupyter_sessions.model.states import State
+from jupyter_sessions.relay import frames
 
 TOKEN = "f00d" * 16
 KERNEL = "6f0cc9e4-22c8-4a8e-8c5e-9a0d1c3b2e71"

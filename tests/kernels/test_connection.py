@@ -17,9 +17,9 @@ from jupyter_client.session import Session
 from jupyter_server.services.kernels.connection.base import serialize_binary_message
 from tornado.websocket import WebSocketClientConnection
 
-from jupyter_sessions.kernels import frames
 from jupyter_sessions.kernels.connection import RemoteConnection
 from jupyter_sessions.model.states import State
+from jupyter_sessions.relay import frames
 from tests.kernels.peer import KERNEL, TOKEN, bench, listening, message, until
 
 

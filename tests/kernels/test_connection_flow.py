@@ -14,8 +14,8 @@ from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebso
 from tornado.websocket import WebSocketClosedError
 from traitlets.config import Config
 
-from jupyter_sessions.kernels import frames
 from jupyter_sessions.kernels.connection import RemoteConnection, wrap_connection
+from jupyter_sessions.relay import frames
 from tests.kernels.peer import KERNEL, Bench, Channels, bench, message, raw_browser, until
 
 MB = 1 << 20

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jupyter_server.services.kernels.connection.base import deserialize_msg_from_ws_v1
 
-from jupyter_sessions.kernels import frames
+from jupyter_sessions.relay import frames
 from tests.kernels.peer import message
 
 PARTS = st.lists(st.binary(max_size=60), min_size=4, max_size=9)
