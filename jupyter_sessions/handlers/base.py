@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -27,10 +27,17 @@ REASONS = {499: "Cancelled"}
 
 @dataclass(frozen=True)
 class Setup:
-    """What the extension hands to its handlers: the gate to the service, and who may change all templates."""
+    """What the extension hands to its handlers: the gate to the service, and who may change all templates.
+
+    ``connect`` gives how a location is connected, as the OpenAPI document's ConnectHelp; without it nobody is told.
+    ``name_caller`` says who calls, given Jupyter's user, the identity provider and ``admins``; it may raise
+    PermissionDenied for a user who is not served.
+    """
 
     gate: Gate
     admins: Collection[str] = field(default_factory=frozenset)
+    connect: Callable[[], Mapping[str, Any]] | None = None
+    name_caller: Callable[[Any, Any, Collection[str]], Caller] = caller_of
 
 
 @stream_request_body
@@ -43,6 +50,7 @@ class ApiRules(JupyterHandler):
 
     auth_resource = RESOURCE
     setup: Setup
+    _caller: Caller
     _refusal: Exception | None = None
     _closing = False
 
@@ -82,6 +90,7 @@ class ApiRules(JupyterHandler):
             raise HTTPError(403)
         if not self.check_origin():
             raise PermissionDenied("requests from another origin are refused (see ServerApp.allow_origin)")
+        self._caller = self.setup.name_caller(self.current_user, self.identity_provider, self.setup.admins)
 
     async def admit(self) -> None:
         """Judge by the headers what a known user wants; raises SessionsError."""
@@ -118,8 +127,8 @@ class ApiRules(JupyterHandler):
 
     @property
     def caller(self) -> Caller:
-        """Who calls, as ``creator`` names them."""
-        return caller_of(self.current_user, self.identity_provider, self.setup.admins)
+        """Who calls, as ``creator`` names them; known once the request has been judged."""
+        return self._caller
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer a failure: the only place that turns an exception into an HTTP answer."""

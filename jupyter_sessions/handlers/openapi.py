@@ -8,7 +8,7 @@ from typing import Any
 import jupyter_sessions
 from jupyter_sessions.handlers.query import Parameter
 from jupyter_sessions.handlers.refusals import MAX_BODY
-from jupyter_sessions.handlers.routes import AFTER, PREFIX, ROUTES, WATCH, Route
+from jupyter_sessions.handlers.routes import AFTER, CONNECT, PREFIX, ROUTES, WATCH, Route
 from jupyter_sessions.model import errors
 
 Schema = dict[str, Any]
@@ -41,6 +41,7 @@ def document(base_url: str) -> Schema:
             suffix = "" if path == route.path else ".regions"
             paths.setdefault(f"/{path}", {})[route.verb.lower()] = _operation(route, route.id + suffix)
     paths[f"/{WATCH}"] = {"get": _watch()}
+    paths[f"/{CONNECT}"] = {"get": _connect()}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -96,6 +97,19 @@ def _watch() -> Schema:
                 "description": "Server-sent events (Accept: text/event-stream), one Change as JSON in each data",
                 "content": {"text/event-stream": {"schema": _TEXT}},
             },
+            **_error_refs([code for code in _ERRORS if code not in _BODY_ERRORS]),
+        },
+    }
+
+
+def _connect() -> Schema:
+    summary = "Tell how a location is connected: the file that names it, and what may stand there"
+    return {
+        "operationId": "connect.get",
+        "summary": summary,
+        "tags": ["connect"],
+        "responses": {
+            "200": _success("ConnectHelp", summary),
             **_error_refs([code for code in _ERRORS if code not in _BODY_ERRORS]),
         },
     }
@@ -176,8 +190,11 @@ def _own_schemas() -> dict[str, Schema]:
     log["complete"] = {"type": "boolean"}
     kernel = {"id": _TEXT, "name": _TEXT, "execution_state": _TEXT, "last_activity": _TEXT, "connections": whole}
     kernels: Schema = {"type": "array", "items": _object(kernel, ["id", "name"])}
+    example = _object({"title": _TEXT, "yaml": _TEXT}, ["title", "yaml"])
+    connect = {"path": _TEXT, "examples": {"type": "array", "items": example}}
     return {
         "Empty": {"type": "object", "maxProperties": 0},
+        "ConnectHelp": _object(connect, list(connect)),
         "Error": _object({"error": error}, ["error"]),
         "Location": _object(location, list(location)),
         "ListLocationsResponse": _object({"locations": {"type": "array", "items": _ref("Location")}}, ["locations"]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jupyter_server.auth.decorator import allow_unauthenticated
@@ -13,7 +13,7 @@ from jupyter_sessions.handlers.calls import Request
 from jupyter_sessions.handlers.query import parse_query
 from jupyter_sessions.handlers.refusals import MAX_BODY, BodyTooLarge, UnsupportedMediaType
 from jupyter_sessions.handlers.routes import Route
-from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, SessionsError
+from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, NotFound, SessionsError
 
 
 class ResourceHandler(JsonHandler):
@@ -102,12 +102,13 @@ class RefusedPath(JsonHandler):
     options = _refuse  # type: ignore[assignment]  # Jupyter's own is no coroutine; tornado awaits what it gets
 
 
-class DocumentHandler(JsonHandler):
-    """The OpenAPI document, for callers who may read."""
+class ReadHandler(JsonHandler):
+    """What this server says of itself, without the service: one JSON document for callers who may read."""
 
-    def initialize(self, setup: Setup) -> None:
-        """Take what the extension hands over."""
+    def initialize(self, setup: Setup, document: Callable[[Setup, str], Mapping[str, Any]]) -> None:
+        """Take what the extension hands over, and what makes the document of it and the server's base URL."""
         self.setup = setup
+        self.document = document
 
     async def admit(self) -> None:
         """Refuse other methods, and ask the authorizer."""
@@ -118,9 +119,7 @@ class DocumentHandler(JsonHandler):
     async def _answer(self) -> None:
         self.raise_refusal()
         parse_query(self.request.query, ())
-        from jupyter_sessions.handlers.openapi import document
-
-        self.send_json(document(self.base_url))
+        self.send_json(self.document(self.setup, self.base_url))
 
     get = head = post = put = patch = delete = _answer  # what is no GET has been refused
 
@@ -129,3 +128,17 @@ class DocumentHandler(JsonHandler):
         """Say what this path takes."""
         self.raise_refusal()
         self.preflight(["GET"])
+
+
+def openapi_document(setup: Setup, base_url: str) -> Mapping[str, Any]:
+    """Give the OpenAPI document."""
+    from jupyter_sessions.handlers.openapi import document
+
+    return document(base_url)
+
+
+def connect_help(setup: Setup, base_url: str) -> Mapping[str, Any]:
+    """Give how a location is connected; raises NotFound where this server's locations are no file's."""
+    if setup.connect is None:
+        raise NotFound("locations are not connected to this server by a file of its user")
+    return setup.connect()

@@ -25,6 +25,7 @@ SESSION = f"{PARENT}/sessions/{{session}}"
 TEMPLATE = f"{PARENT}/sessionTemplates/{{template}}"
 OPERATION = f"{PARENT}/operations/{{operation}}"
 WATCH = f"{PARENT}/sessions:watch"
+CONNECT = "connect"
 
 
 @dataclass(frozen=True)
@@ -252,7 +253,7 @@ ROUTES: tuple[Route, ...] = (
         "Cancel a running create",
     ),
 )
-"""Every method but the watch stream, which is no JSON answer."""
+"""Every method of the service that answers JSON: all but the watch stream."""
 
 # A client may percent-encode the colon before a verb; an id holds none, so that an unknown verb is an unknown path.
 _COLON = "(?::|%3[Aa])"

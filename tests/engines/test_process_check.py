@@ -116,7 +116,7 @@ def test_what_is_empty_asks_for_nothing_and_what_is_ours_is_taken() -> None:
     )
     assert faults(wanted) == {}
     assert faults(SessionTemplate(description="d", display_name="n", runtime_config=RuntimeConfig(cohort="c"))) == {
-        "runtimeConfig.cohort": "cannot be honoured by this location (engine process); remove it"
+        "runtimeConfig.cohort": "can do nothing in this location; remove it"
     }
 
 
@@ -142,7 +142,7 @@ def test_no_sizes(text: str) -> None:
         ("local:env.1A", "x", "no name of an environment variable"),
         ("local:env.JUPYTER_SESSIONS_MARK", "x", "choose another name"),
         ("local:env.A", "x\0y", "NUL"),
-        ("component:x", "y", "not honoured"),
+        ("component:x", "y", "no property"),
     ],
 )
 def test_faulty_properties_are_named_with_rule_and_remedy(key: str, value: str, words: str) -> None:

@@ -109,9 +109,7 @@ def _property_fault(key: str, value: str) -> FieldViolation | None:
         return None
     if key in (PYTHON, KERNELSPEC, CWD):
         return None
-    return _fault(
-        key, f"is not honoured by this location (engine process), which knows {', '.join(HONOURED)}; remove it"
-    )
+    return _fault(key, f"is no property that this location knows; it knows {', '.join(HONOURED)}; remove it")
 
 
 def _memory_fault(value: str) -> FieldViolation | None:
@@ -151,11 +149,11 @@ def _index_faults(url: str) -> Iterator[str]:
 
 def _refused(wanted: Session | SessionTemplate) -> Iterator[FieldViolation]:
     if wanted.spark_connect_session is not None:
-        rule = "is not offered by this location (engine process) yet; ask for a jupyterSession instead"
+        rule = "is not offered by this location; ask for a jupyterSession instead"
         yield FieldViolation("sparkConnectSession", rule)
     for path in _set_paths(wanted, ""):
         if path not in _OURS:
-            yield FieldViolation(path, "cannot be honoured by this location (engine process); remove it")
+            yield FieldViolation(path, "can do nothing in this location; remove it")
 
 
 def _set_paths(message: Message, prefix: str) -> Iterator[str]:
