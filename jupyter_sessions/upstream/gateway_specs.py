@@ -1,0 +1,99 @@
+"""What a gateway's kernelspecs and kernels belong to. Pure, no I/O; whatever is malformed in them is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from jupyter_sessions.model.api import OfferedKernel
+
+SERVICE = "//dataproc.googleapis.com/"
+LINK = "endpointParentResource"
+
+# What a kernelspec says besides its own fields, which a picker is to know.
+_SHOWN = ("display_name", "language", "interrupt_mode", "metadata", "kernel_protocol_version")
+
+
+def parent_of(holder: object) -> str:
+    """Give the resource that ``holder`` (a spec's ``resources``, a kernel's ``metadata``) names, ``""`` if none."""
+    named = holder.get(LINK) if isinstance(holder, Mapping) else None
+    return named.removeprefix(SERVICE).strip("/") if isinstance(named, str) else ""
+
+
+def session_of(model: Mapping[str, Any]) -> str:
+    """Give the full name of the session that a kernel's model names, ``""`` where it names none."""
+    parent = parent_of(model.get("metadata"))
+    parts = parent.split("/")
+    return parent if len(parts) == 6 and parts[4] == "sessions" and parts[5] else ""
+
+
+class Specs:
+    """One answer of ``/api/kernelspecs``, sorted by what the specs belong to."""
+
+    def __init__(self, answer: object = None) -> None:
+        body: Mapping[str, Any] = answer if isinstance(answer, Mapping) else {}
+        listed = body.get("kernelspecs")
+        self._by_parent: dict[str, list[OfferedKernel]] = {}
+        self._loose: list[OfferedKernel] = []
+        for key, entry in listed.items() if isinstance(listed, Mapping) else ():
+            offered = _offered(str(key), entry)
+            if offered is None:
+                continue
+            parent = parent_of(entry.get("resources"))
+            parts = parent.split("/")
+            if len(parts) == 6 and parts[4] == "sessions" and parts[5]:
+                self._by_parent.setdefault(parent, []).append(offered)
+            else:
+                self._loose.append(offered)
+        default = body.get("default")
+        for kernels in self._by_parent.values():
+            kernels.sort(key=lambda kernel: kernel.name != default)
+        self.warnings = [each for each in _list(body.get("warnings")) if isinstance(each, Mapping)]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Specs) and (self._by_parent, self._loose) == (other._by_parent, other._loose)
+
+    __hash__ = None  # type: ignore[assignment]  # compared, never a key
+
+    def of(self, session: str) -> list[OfferedKernel]:
+        """Give what the session of this full name offers."""
+        return list(self._by_parent.get(session, ()))
+
+    def loose(self, known: Collection[str] | None = None) -> list[OfferedKernel]:
+        """Give what belongs to no session: templates, clusters, plain ones.
+
+        With ``known``, the full names of all sessions, also what names a session that is none of them.
+        """
+        strange = [] if known is None else [name for name in self._by_parent if name not in known]
+        return self._loose + [kernel for name in strange for kernel in self._by_parent[name]]
+
+
+def _offered(key: str, entry: object) -> OfferedKernel | None:
+    if not isinstance(entry, Mapping) or not isinstance(entry.get("spec"), Mapping):
+        return None
+    spec = {name: entry["spec"][name] for name in _SHOWN if name in entry["spec"]}
+    spec["metadata"] = dict(spec["metadata"]) if isinstance(spec.get("metadata"), Mapping) else {}
+    name = entry.get("name")
+    return OfferedKernel(name if isinstance(name, str) and name else key, {"argv": [], **spec})
+
+
+def models_of(answer: object) -> list[dict[str, Any]] | None:
+    """Read ``/api/kernels``: the models in a host's words, None where the answer is no whole list.
+
+    A dead kernel's ``message`` is its ``reason``.
+    """
+    if not isinstance(answer, list):
+        return None
+    models = []
+    for each in answer:
+        if not isinstance(each, Mapping) or not isinstance(each.get("id"), str) or not each["id"]:
+            return None
+        model = dict(each)
+        if model.get("message") and not model.get("reason"):
+            model["reason"] = str(model["message"])
+        models.append(model)
+    return models
+
+
+def _list(value: object) -> Iterable[Any]:
+    return value if isinstance(value, list) else ()
