@@ -23,11 +23,11 @@ from jupyter_sessions.model.states import State
 from jupyter_sessions.service import locks, rows, transitions, usage, verdicts, words
 from jupyter_sessions.service.clocks import SECOND, Clock
 from jupyter_sessions.service.directories import Directories
-from jupyter_sessions.service.feed import ChangeFeed
 from jupyter_sessions.service.machine import Place
 from jupyter_sessions.service.rows import SessionRow
 from jupyter_sessions.service.store import SessionStore
 from jupyter_sessions.service.tracked import Tracked
+from jupyter_sessions.storage.feed import ChangeFeed
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)

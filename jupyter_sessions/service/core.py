@@ -16,13 +16,13 @@ from jupyter_sessions.model.times import format_duration
 from jupyter_sessions.service import usage, words
 from jupyter_sessions.service.clocks import SECOND, Clock
 from jupyter_sessions.service.directories import Directories
-from jupyter_sessions.service.feed import ChangeFeed
 from jupyter_sessions.service.hosts import HostRegistry
 from jupyter_sessions.service.machine import Machine, Place, place
 from jupyter_sessions.service.reconciler import Reconciler
 from jupyter_sessions.service.rows import SessionRow
 from jupyter_sessions.service.store import SessionStore
 from jupyter_sessions.storage.database import Work
+from jupyter_sessions.storage.feed import ChangeFeed
 
 T = TypeVar("T")
 DAY_S = 86_400

@@ -27,7 +27,6 @@ from jupyter_sessions.service.actions import Actions, OnStep, no_step
 from jupyter_sessions.service.clocks import Clock
 from jupyter_sessions.service.core import Core, Limits
 from jupyter_sessions.service.directories import Directories
-from jupyter_sessions.service.feed import ChangeFeed
 from jupyter_sessions.service.hosts import HostRegistry
 from jupyter_sessions.service.kernel_models import read_kernels
 from jupyter_sessions.service.machine import Machine, this_machine
@@ -37,6 +36,7 @@ from jupyter_sessions.service.schema import StoreFault
 from jupyter_sessions.service.session_calls import SessionCalls
 from jupyter_sessions.service.store import SessionStore
 from jupyter_sessions.service.template_calls import TemplateCalls
+from jupyter_sessions.storage.feed import ChangeFeed
 
 log = logging.getLogger(__name__)
 MAX_LOG_BYTES = 1 << 20

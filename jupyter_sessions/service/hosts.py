@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from jupyter_sessions.engines.base import Alive
 from jupyter_sessions.model.api import KernelHost, OfferedKernel, Unsubscribe
 from jupyter_sessions.model.states import State
-from jupyter_sessions.service.listeners import Listeners
 from jupyter_sessions.service.rows import SessionRow
+from jupyter_sessions.storage.listeners import Listeners
 
 
 def kernel_host(row: SessionRow, alive: Alive | None, kernels: Sequence[OfferedKernel]) -> KernelHost:

@@ -15,8 +15,8 @@ from jupyter_sessions.model.errors import Internal
 from jupyter_sessions.model.names import LocationName
 from jupyter_sessions.model.resources import Message, Operation, Session, SessionTemplate
 from jupyter_sessions.service import stored
-from jupyter_sessions.service.feed import ChangeFeed
 from jupyter_sessions.service.filter_sql import TABLES, Condition, compile_filter
+from jupyter_sessions.storage.feed import ChangeFeed
 
 log = logging.getLogger(__name__)
 M = TypeVar("M", bound=Message)

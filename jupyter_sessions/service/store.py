@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from jupyter_sessions.service import changes, schema
+from jupyter_sessions.service import schema
 from jupyter_sessions.service.clocks import SECOND
+from jupyter_sessions.storage import changes
 from jupyter_sessions.storage.database import Database
 
 FILE = "sessions.db"

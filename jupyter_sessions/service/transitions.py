@@ -10,8 +10,9 @@ from jupyter_sessions.model import states
 from jupyter_sessions.model.errors import SessionsError
 from jupyter_sessions.model.resources import RuntimeInfo, Session
 from jupyter_sessions.model.states import State
-from jupyter_sessions.service import changes, operation_rows, rows
+from jupyter_sessions.service import operation_rows, rows
 from jupyter_sessions.service.rows import SessionRow
+from jupyter_sessions.storage import changes
 
 Move = tuple[State, str, int]
 """The new state, its message, its time in nanoseconds."""

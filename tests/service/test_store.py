@@ -19,11 +19,11 @@ from jupyter_sessions.model.errors import Internal, NotFound, SessionsError, Una
 from jupyter_sessions.model.names import LOCAL, LocationName
 from jupyter_sessions.model.resources import Session
 from jupyter_sessions.model.states import State
-from jupyter_sessions.service import changes, schema
+from jupyter_sessions.service import schema
 from jupyter_sessions.service.clocks import SECOND
 from jupyter_sessions.service.directories import Directories
 from jupyter_sessions.service.store import FILE, SessionStore
-from jupyter_sessions.storage import file
+from jupyter_sessions.storage import changes, file
 from tests.service.clocks import MovedClock
 from tests.service.fake_engine import World
 from tests.service.servers import ALICE, active, finished, in_state, named, serving, until

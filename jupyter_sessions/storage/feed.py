@@ -17,9 +17,9 @@ from typing import TypeVar
 from jupyter_sessions.model.api import Change, Reset, Unsubscribe
 from jupyter_sessions.model.errors import Unavailable
 from jupyter_sessions.model.names import LocationName
-from jupyter_sessions.service import changes
-from jupyter_sessions.service.listeners import Listeners
+from jupyter_sessions.storage import changes
 from jupyter_sessions.storage.database import Database
+from jupyter_sessions.storage.listeners import Listeners
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
