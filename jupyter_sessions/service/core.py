@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from jupyter_sessions.engines.base import Engine
+from jupyter_sessions.model.api import Caller
 from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, NotFound, Unavailable
 from jupyter_sessions.model.names import LocationName
 from jupyter_sessions.model.resources import Session, SessionTemplate
@@ -67,7 +68,10 @@ def _length(seconds: float) -> str:
 
 @dataclass
 class Core:
-    """One location's parts. ``fault`` says why its store cannot be used, empty while it can."""
+    """One location's parts. ``fault`` says why its store cannot be used, empty while it can.
+
+    ``private``: each caller sees and touches only what is their own, unless an admin.
+    """
 
     location: LocationName
     store: SessionStore
@@ -79,6 +83,7 @@ class Core:
     clock: Clock
     limits: Limits
     step: Callable[[str], None]
+    private: bool = False
     machine: Machine | None = None
     fault: str = field(default="the sessions service has not been started")
 
@@ -88,6 +93,10 @@ class Core:
             raise NotFound(f"location {parent} is not configured on this server")
         if self.fault:
             raise Unavailable(self.fault)
+
+    def only(self, caller: Caller) -> str | None:
+        """Give the owner whose things alone this caller may see and touch, None where it is anybody's."""
+        return caller.name if self.private and not caller.admin else None
 
     async def commit(self, what: str, work: Work[T]) -> T:
         """Write one transaction and tell its changes before anything is answered; raises what ``work`` raises."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import jupyter_sessions
 from jupyter_sessions.engines.base import Engine, Job
 from jupyter_sessions.model.api import (
     Caller,
@@ -45,10 +46,12 @@ MAX_LOG_BYTES = 1 << 20
 class EmbeddedSessions:
     """Implements ``SessionsApi`` and ``KernelHosts`` over the store in ``data_dir`` and one engine.
 
-    ``limits`` are the defaults and maxima of sessions; ``session_days`` and ``operation_days`` how long ended sessions
-    and finished operations are kept. ``machine`` (by default this one) and ``clock`` are for tests, as is ``on_step``,
-    called between every two steps of a change. ``poll`` is how often, in seconds, other servers' commits are looked
-    for. Until ``start`` has returned, and where the store cannot be used, every call raises Unavailable.
+    ``private``: each caller sees and touches only what is their own, unless an admin. ``metadata`` is added to the
+    location's. ``limits`` are the defaults and maxima of sessions; ``session_days`` and ``operation_days`` how long
+    ended sessions and finished operations are kept. ``machine`` (by default this one) and ``clock`` are for tests, as
+    is ``on_step``, called between every two steps of a change. ``poll`` is how often, in seconds, other servers'
+    commits are looked for. Until ``start`` has returned, and where the store cannot be used, every call raises
+    Unavailable.
     """
 
     def __init__(
@@ -59,6 +62,8 @@ class EmbeddedSessions:
         location: LocationName = LOCAL,
         display_name: str = "This machine",
         labels: Mapping[str, str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        private: bool = False,
         limits: Limits | None = None,
         session_days: float = 30.0,
         operation_days: float = 7.0,
@@ -69,6 +74,7 @@ class EmbeddedSessions:
     ) -> None:
         self._display_name = display_name
         self._labels = dict(labels or {})
+        self._metadata = dict(metadata or {})
         self._poll = poll
         self._given_machine = machine
         self._tasks: set[asyncio.Task[None]] = set()
@@ -79,7 +85,7 @@ class EmbeddedSessions:
         self._actions = Actions(store, feed, engine, directories, clock, on_step)
         reconciler.use(self._actions)
         self._core = Core(
-            location, store, feed, engine, directories, hosts, reconciler, clock, limits or Limits(), on_step
+            location, store, feed, engine, directories, hosts, reconciler, clock, limits or Limits(), on_step, private
         )
         self._sessions = SessionCalls(self._core)
         self._templates = TemplateCalls(self._core)
@@ -134,6 +140,19 @@ class EmbeddedSessions:
         self._actions.close()
         await core.store.close()
 
+    def end_streams(self) -> None:
+        """End every watch, as before a stop; other calls are answered as before."""
+        self._core.feed.close()
+
+    async def trouble(self) -> str:
+        """Say why calls cannot be answered now, ``""`` where they can: reads the store."""
+        if not self._core.fault:
+            try:
+                await self._core.store.read(lambda c: c.execute("SELECT 1").fetchone())
+            except SessionsError as error:
+                return error.message
+        return self._core.fault
+
     async def list_locations(self, project: str) -> Sequence[Location]:
         """Give this location if it is of ``project`` (``-``: of any)."""
         return [self._location()] if project in (WILDCARD, self._core.location.project) else []
@@ -147,6 +166,9 @@ class EmbeddedSessions:
     def _location(self) -> Location:
         core = self._core
         metadata = {
+            **self._metadata,
+            "service": "jupyter_sessions",
+            "version": jupyter_sessions.__version__,
             "provider": "embedded",
             "engine": core.engine.name,
             "capabilities": {**core.engine.capabilities(), "update": True, "templates": True, "watch": True},

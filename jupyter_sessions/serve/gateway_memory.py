@@ -1,0 +1,289 @@
+"""What this service knows of its sessions' kernels without asking: each host tells it on its side stream.
+
+Used on the event loop only. Nothing here judges who may see what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jupyter_sessions.engines.hostlink import HostLink, HostUnreachable
+from jupyter_sessions.model.api import KernelHost, KernelHosts, Unsubscribe
+from jupyter_sessions.model.names import SessionName
+from jupyter_sessions.model.states import State
+
+PATIENCE = 3.0
+"""Seconds after which a host that has said nothing yet is waited for no longer."""
+DEAD_KEPT = 1000
+"""How many dead kernels are remembered with their reason; the oldest go first."""
+SHUT_DOWN = "shut down"
+"""The reason by which a host says that somebody ended a kernel: it is gone, not dead."""
+
+_DEAD = "dead"
+_STOCK = ("id", "name", "last_activity", "execution_state", "connections")
+_STREAM_MESSAGE = 16 << 20
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+
+
+@dataclass(frozen=True)
+class KnownKernel:
+    """One kernel: ``model`` has Jupyter's stock keys, ``name`` as the host calls it.
+
+    ``message`` says why a dead one died. ``seen``: its host has named it in a list.
+    """
+
+    session: SessionName
+    session_uuid: str
+    model: Mapping[str, Any]
+    message: str = ""
+    seen: bool = False
+
+    @property
+    def id(self) -> str:
+        """The kernel's id."""
+        return str(self.model["id"])
+
+    @property
+    def dead(self) -> bool:
+        """Whether it has ended and will not run again by itself."""
+        return bool(self.model["execution_state"] == _DEAD)
+
+
+def reached(host: KernelHost) -> bool:
+    """Say whether a session's host can be spoken to over a Unix socket now."""
+    return host.state is State.ACTIVE and host.address.startswith("unix:")
+
+
+@dataclass
+class KernelMemory:
+    """The kernels of every session of ``hosts``, and its logos; begins to follow the hosts when it is first asked."""
+
+    hosts: KernelHosts
+    log: logging.Logger
+    _kernels: dict[tuple[str, str], KnownKernel] = field(default_factory=dict)
+    _followers: dict[str, _Follower] = field(default_factory=dict)
+    _deaths: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
+    _unsubscribe: Unsubscribe | None = None
+
+    async def ready(self) -> None:
+        """Wait until every ACTIVE session's host has told its kernels, for each PATIENCE at most from its start."""
+        if self._unsubscribe is None:
+            self._unsubscribe = self.hosts.watch_hosts(self._changed)
+            for host in self.hosts.kernel_hosts():
+                self._changed(host)
+        waits = [follower.heard_in_time() for follower in self._followers.values() if not follower.heard.is_set()]
+        await asyncio.gather(*waits)
+
+    async def close(self) -> None:
+        """Follow no host any more."""
+        if self._unsubscribe is not None:
+            self._unsubscribe()
+            self._unsubscribe = None
+        followers = list(self._followers.values())
+        self._followers.clear()
+        for follower in followers:
+            follower.close()
+        await asyncio.gather(*(follower.task for follower in followers), return_exceptions=True)
+
+    def of_session(self, uuid: str) -> list[KnownKernel]:
+        """Give a session's kernels, oldest first, the dead too."""
+        return [kernel for (session, _), kernel in self._kernels.items() if session == uuid]
+
+    def find(self, kernel_id: str) -> list[KnownKernel]:
+        """Give every kernel of this id; more than one only where two sessions were asked for the same."""
+        return [kernel for (_, each), kernel in self._kernels.items() if each == kernel_id]
+
+    def logos(self, uuid: str, kernel: str) -> Mapping[str, str]:
+        """Give the logo files of a session's kernel by Jupyter's name of the resource, as the host told them."""
+        follower = self._followers.get(uuid)
+        return follower.logos.get(kernel, {}) if follower is not None else {}
+
+    def silent(self, uuid: str) -> bool:
+        """Whether a session's host has not told its kernels yet."""
+        follower = self._followers.get(uuid)
+        return follower is not None and not follower.heard.is_set()
+
+    async def death(self, kernel: KnownKernel, seconds: float) -> str:
+        """Wait for the news that a kernel is dead or gone, and give why; ``""`` where none has come by then."""
+        key = (kernel.session_uuid, kernel.id)
+        if (known := self._kernels.get(key)) is not None and not known.dead:
+            event = self._deaths.setdefault(key, asyncio.Event())
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(event.wait(), seconds)
+        known = self._kernels.get(key)
+        if known is None:
+            return "the kernel was shut down"
+        return known.message if known.dead else ""
+
+    # What is told
+
+    def started(self, host: KernelHost, model: Mapping[str, Any]) -> None:
+        """Take in a kernel that was started just now; what the stream has told of it meanwhile stays."""
+        known = self._kernels.get((host.session_uuid, str(model["id"])))
+        if known is None or known.dead:
+            self._put(host, model, seen=False)
+
+    def forget(self, kernel: KnownKernel) -> None:
+        """Forget a kernel that somebody ended."""
+        self._end(kernel, "")
+
+    def take(self, host: KernelHost, event: Mapping[str, Any]) -> None:
+        """Take one event of a host's stream; raises KeyError, TypeError or ValueError for what is none."""
+        kind = event["type"]
+        if kind == "kernels":
+            self._sync(host, event["kernels"])
+        elif kind == "kernel":
+            self._put(host, event["kernel"], seen=True)
+        elif kind == "gone":
+            known = self._kernels.get((host.session_uuid, str(event["id"])))
+            reason = str(event.get("reason") or SHUT_DOWN)
+            if known is not None:
+                self._end(known, "" if reason == SHUT_DOWN else _words(reason))
+
+    def _sync(self, host: KernelHost, models: list[Mapping[str, Any]]) -> None:
+        for model in models:
+            self._put(host, model, seen=True)
+        named = {str(model["id"]) for model in models}
+        for kernel in self.of_session(host.session_uuid):
+            if kernel.id in named or kernel.dead:
+                continue
+            if kernel.seen:
+                self._end(kernel, "the kernel has ended")
+            else:
+                # The list may be older than the start.
+                self._kernels[kernel.session_uuid, kernel.id] = replace(kernel, seen=True)
+
+    def _put(self, host: KernelHost, model: Mapping[str, Any], seen: bool) -> None:
+        stock = {key: model[key] for key in _STOCK}
+        key = (host.session_uuid, str(model["id"]))
+        message = _words("died") if stock["execution_state"] == _DEAD else ""
+        self._kernels[key] = KnownKernel(host.session, host.session_uuid, stock, message, seen)
+        if message:
+            self._wake(key)
+
+    def _end(self, kernel: KnownKernel, message: str) -> None:
+        """Mark a kernel as dead because of ``message``, or forget it where there is none."""
+        key = (kernel.session_uuid, kernel.id)
+        self._kernels.pop(key, None)
+        if message:
+            model = {**kernel.model, "execution_state": _DEAD, "connections": 0}
+            self._kernels[key] = replace(kernel, model=model, message=message)
+            for oldest in [key for key, each in self._kernels.items() if each.dead][:-DEAD_KEPT]:
+                del self._kernels[oldest]
+        self._wake(key)
+
+    def _wake(self, key: tuple[str, str]) -> None:
+        event = self._deaths.pop(key, None)
+        if event is not None:
+            event.set()
+
+    def _changed(self, host: KernelHost) -> None:
+        present = self._followers.get(host.session_uuid)
+        if reached(host):
+            if present is None or not present.reaches(host):
+                if present is not None:
+                    present.close()
+                self._followers[host.session_uuid] = _Follower(self, host)
+            return
+        if present is not None:
+            present.close()
+            del self._followers[host.session_uuid]
+        if host.state is not State.ACTIVE:
+            why = f": {host.state_message}" if host.state_message else ""
+            for kernel in self.of_session(host.session_uuid):
+                if not kernel.dead:
+                    self._end(kernel, f"the session {host.session.id} is {host.state.name}{why}")
+
+
+class _Follower:
+    """Reads one host's side stream into the memory, until closed."""
+
+    def __init__(self, memory: KernelMemory, host: KernelHost) -> None:
+        self._memory, self._host = memory, host
+        self._link = HostLink(host.address, host.token, host.uid)
+        self._since = asyncio.get_running_loop().time()
+        self.heard = asyncio.Event()
+        self.logos: dict[str, dict[str, str]] = {}
+        self.task = asyncio.get_running_loop().create_task(self._run())
+
+    def reaches(self, host: KernelHost) -> bool:
+        """Whether following ``host`` would be just this."""
+        mine = self._host
+        return (mine.address, mine.token, mine.uid) == (host.address, host.token, host.uid)
+
+    def close(self) -> None:
+        """Stop."""
+        self.task.cancel()
+        self._link.close()
+
+    async def heard_in_time(self) -> None:
+        """Wait until the host has told its kernels, or it is PATIENCE since this began."""
+        left = self._since + PATIENCE - asyncio.get_running_loop().time()
+        if left > 0:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self.heard.wait(), left)
+
+    async def _run(self) -> None:
+        pause, told = _FIRST_PAUSE, ""
+        while True:
+            begun = asyncio.get_running_loop().time()
+            try:
+                await self._read_logos()
+                why = await self._read()
+            except HostUnreachable as error:
+                why = error.reason
+            if why != told:
+                self._memory.log.info("session %s: %s; its kernels' states may be old", self._host.session.id, why)
+                told = why
+            if asyncio.get_running_loop().time() - begun > _LONGEST_PAUSE:
+                pause = _FIRST_PAUSE
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads dials, keeps no secret
+            pause = min(pause * 2, _LONGEST_PAUSE)
+
+    async def _read_logos(self) -> None:
+        """Learn, once, which logos the session's kernels have: they do not change while it lives."""
+        if self.logos:
+            return
+        status, answer = await self._link.request("GET", "/api/kernelspecs")
+        if status == 200 and isinstance(answer, dict):
+            self.logos = {name: _files(spec) for name, spec in answer.get("kernelspecs", {}).items()}
+
+    async def _read(self) -> str:
+        """Read the stream until it ends and give why, in words."""
+        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+
+        def receive(message: str | bytes | None) -> None:
+            if ended.done():
+                return
+            if message is None:
+                ended.set_result("the host's stream has ended")
+                return
+            try:
+                event = json.loads(message)
+                self._memory.take(self._host, event)
+                if event["type"] == "kernels":
+                    self.heard.set()
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                ended.set_result(f"the host's stream cannot be read: {error}")
+
+        socket = await self._link.websocket("/host/stream", max_message_size=_STREAM_MESSAGE, sink=receive)
+        try:
+            return await ended
+        finally:
+            socket.close()
+
+
+def _files(spec: Mapping[str, Any]) -> dict[str, str]:
+    resources = spec.get("resources") or {}
+    return {key: path.rsplit("/", 1)[-1] for key, path in resources.items() if isinstance(path, str)}
+
+
+def _words(reason: str) -> str:
+    return {"died": "the kernel died and could not be started again"}.get(reason, reason)

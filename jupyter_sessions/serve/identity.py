@@ -1,0 +1,149 @@
+"""Who may use the service: users of hashed tokens, or of a configured identity provider."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import pwd
+import secrets
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from jupyter_server.auth import IdentityProvider, User
+
+from jupyter_sessions.handlers.identity import made_up
+from jupyter_sessions.model.api import Caller
+from jupyter_sessions.model.errors import PermissionDenied
+
+if TYPE_CHECKING:
+    from tornado.web import RequestHandler
+
+
+def account() -> str:
+    """Give the name of the account that this process runs as."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return f"uid-{os.geteuid()}"
+
+
+class TokenUsers(Protocol):
+    """Whose token is whose."""
+
+    def user(self, token: str) -> str | None:
+        """Give the user whose token this is, None for nobody's."""
+
+
+class OwnToken:
+    """One token of one user, made at the start of the service."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.token = secrets.token_urlsafe(32)
+
+    def user(self, token: str) -> str | None:
+        """Give the user if this is their token."""
+        pair = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (token, self.token))
+        return self._name if hmac.compare_digest(*pair) else None
+
+    def keep(self, path: Path) -> None:
+        """Write the token to a file that only this account can read; raises OSError."""
+        fresh = path.with_name(f".{path.name}.{os.getpid()}")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as out:
+            out.write(self.token + "\n")
+        fresh.replace(path)
+
+
+class TokenIdentityProvider(IdentityProvider):
+    """Users by the token in ``Authorization: Bearer TOKEN`` (or ``token TOKEN``), on websockets too.
+
+    Never by a cookie or by the URL: what a browser sends by itself, and what lands in logs, is no credential here.
+    ``known`` says whose token is whose; it is set once, before the first request.
+    """
+
+    known: TokenUsers | None = None
+
+    @property
+    def login_available(self) -> bool:
+        """There is no page to log in on."""
+        return False
+
+    @property
+    def logout_available(self) -> bool:
+        """There is nothing to log out of."""
+        return False
+
+    async def get_user(self, handler: RequestHandler) -> User | None:
+        """Give the user of the request's token, None without one or with nobody's."""
+        given = self.auth_header_pat.fullmatch(handler.request.headers.get("Authorization", "").strip())
+        name = self.known.user(given[2]) if given and self.known is not None else None
+        if name is None:
+            return None
+        # What Jupyter's rules for XSRF and origins ask for: no browser sends this header by itself.
+        handler._token_authenticated = True  # type: ignore[attr-defined]
+        return User(username=name)
+
+    def set_login_cookie(self, handler: RequestHandler, user: User) -> None:
+        """Set none."""
+
+    def get_user_cookie(self, handler: RequestHandler) -> User | None:
+        """Read none."""
+        return None
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Which authenticated users are served.
+
+    One account of this machine is one user. ``own`` is the account that the service runs as; ``refusal`` says in words
+    why a user cannot have sessions here (``""``: they can).
+    """
+
+    own: str
+    refusal: Callable[[str], str]
+
+    def __call__(self, user: Any, provider: IdentityProvider, admins: Collection[str]) -> Caller:
+        """Give the caller behind a request's user; raises PermissionDenied for one who is not served."""
+        known = isinstance(provider, TokenIdentityProvider) or not made_up(user, provider)
+        name = user.username if known else self.own
+        if not known and os.geteuid() == 0:
+            raise PermissionDenied(
+                "the identity provider made this user up: it knows who has logged in, not who they are. Configure one "
+                "that names its users by their accounts on this machine"
+            )
+        if why := self.refusal(name):
+            raise PermissionDenied(why)
+        return Caller(name=name, admin=name in admins)
+
+
+def only(own: str) -> Callable[[str], str]:
+    """Refuse every user but one: a service that is not root can start processes as no other account."""
+
+    def refusal(name: str) -> str:
+        return "" if name == own else only_words(own, name)
+
+    return refusal
+
+
+def of_this_machine(name: str) -> str:
+    """Refuse a user who has no account on this machine, for a service that is root and starts each user's as theirs."""
+    try:
+        pwd.getpwnam(name)
+    except (KeyError, ValueError):
+        return (
+            f"{name!r} has no account on this machine, and a user's sessions run as their own account. Have one made, "
+            "or have the identity provider name its users by their accounts"
+        )
+    return ""
+
+
+def only_words(own: str, name: str) -> str:
+    """Say why a second user is refused."""
+    return (
+        f"this service runs as the account {own} and serves that user alone: sessions of {name!r} would run as {own} "
+        "and could read each other's files. Start it as root to serve several accounts, or one service for each"
+    )

@@ -1,0 +1,139 @@
+"""The HTTP side: one port, its handlers, and a stop that lets open requests finish."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import logging
+import weakref
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPServerRequest
+from tornado.netutil import bind_sockets
+from tornado.web import Application, RequestHandler
+
+from jupyter_sessions.handlers.base import Setup
+from jupyter_sessions.handlers.gate import Gate
+from jupyter_sessions.handlers.mount import handlers
+from jupyter_sessions.handlers.resources import RefusedPath
+from jupyter_sessions.model.errors import NotFound
+from jupyter_sessions.serve import health
+from jupyter_sessions.serve.service import Service
+from jupyter_sessions.serve.settings import Address, Refused
+
+log = logging.getLogger(__name__)
+DRAIN_SECONDS = 10.0
+"""How long open requests may go on after a stop was asked for."""
+PREFIXES = ("jupyter-sessions/v1", "v1")
+"""Where the API is: as on a Jupyter server, and as at Google."""
+
+
+class CountingApplication(Application):
+    """A tornado application that knows which requests are not answered yet; websockets are none of them."""
+
+    def __init__(self, rows: list[Any], **settings: Any) -> None:
+        super().__init__(rows, **settings)
+        self._begun: weakref.WeakSet[HTTPServerRequest] = weakref.WeakSet()
+        self._fewer = asyncio.Event()
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        """Note a request that begins."""
+        if request.headers.get("Upgrade", "").lower() != "websocket":
+            self._begun.add(request)
+        return super().find_handler(request, **kwargs)
+
+    def log_request(self, handler: RequestHandler) -> None:
+        """Note a request that has been answered."""
+        self._begun.discard(handler.request)
+        self._fewer.set()
+        super().log_request(handler)
+
+    async def drain(self) -> None:
+        """Wait until no client waits for an answer any more."""
+        while any(_waits(request) for request in self._begun):
+            self._fewer.clear()
+            # A client that goes away is told to nobody, so look again now and then.
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._fewer.wait(), 0.2)
+
+
+def _waits(request: HTTPServerRequest) -> bool:
+    stream = getattr(request.connection, "stream", None)
+    return stream is not None and not stream.closed()
+
+
+class Server:
+    """Serves one service on one port. ``settings`` are tornado's; ``setup`` what the handlers are given."""
+
+    def __init__(self, service: Service, setup: Setup, gate: Gate, settings: Mapping[str, Any], address: Address):
+        self._service = service
+        self._gate = gate
+        self._address = address
+        self._stopping = False
+        nothing = {"setup": setup, "error": NotFound, "message": "there is nothing at this path"}
+        rows: list[Any] = [(health.PATH, health.HealthHandler, {"fault": self.fault})]
+        for prefix in PREFIXES:
+            rows += handlers(setup, prefix)
+        rows += _gateway_handlers(setup)
+        rows += _pages_of(settings["identity_provider"])
+        self._application = CountingApplication(
+            rows, default_handler_class=RefusedPath, default_handler_args=nothing, **settings
+        )
+        self._http: HTTPServer | None = None
+
+    async def fault(self) -> str:
+        """Say why calls cannot be answered now, ``""`` where they can."""
+        return "the service is stopping" if self._stopping else await self._service.embedded.trouble()
+
+    def listen(self) -> int:
+        """Take connections from now on; give the port. Raises Refused."""
+        tls = self._address.tls()
+        try:
+            sockets = bind_sockets(self._address.port, self._address.ip or None)
+        except OSError as error:
+            raise Refused(
+                f"cannot listen on {self._address.ip}:{self._address.port}: {error.strerror or error}"
+            ) from error
+        self._http = HTTPServer(
+            self._application, ssl_options=tls, xheaders=self._address.behind_proxy, max_buffer_size=1 << 30
+        )
+        self._http.add_sockets(sockets)
+        port: int = sockets[0].getsockname()[1]
+        return port
+
+    async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
+        """Answer no new call, let the open ones finish for ``seconds``, then close; sessions run on."""
+        self._stopping = True
+        self._gate.close("the service is stopping; repeat the request when it is back")
+        self._service.embedded.end_streams()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self._application.drain(), seconds)
+        if self._http is not None:
+            self._http.stop()
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._http.close_all_connections(), 2.0)
+
+
+def _gateway_handlers(setup: Setup) -> list[Any]:
+    """Give the handlers of the kernel gateway."""
+    if importlib.util.find_spec("jupyter_sessions.serve.gateway") is None:
+        return []
+    from jupyter_sessions.serve.gateway import gateway_handlers
+
+    return list(gateway_handlers(setup))
+
+
+def _pages_of(provider: Any) -> list[Any]:
+    """Give the pages that an identity provider brings, as the way back from OAuth; Jupyter's own forms are none."""
+    return [row for row in provider.get_handlers() if not row[1].__module__.startswith("jupyter_server.")]
+
+
+def write_port(path: Path, port: int) -> None:
+    """Write the port for whoever started this program and waits for it; raises OSError."""
+    fresh = path.with_name(f".{path.name}.fresh")
+    fresh.write_text(f"{port}\n")
+    fresh.replace(path)
