@@ -1,4 +1,4 @@
-"""Every figure of this product in one run: ``python -m tests.benchmarks [wire] [service] [start] [idle]``.
+"""Every figure of this product in one run: ``python -m tests.benchmarks [wire] [service] [start] [idle] [upstream]``.
 
 Medians and ratios, each beside its target, against real servers on this machine; nothing is asserted.
 """
@@ -15,8 +15,9 @@ from tests.benchmarks.crowd import fill
 from tests.benchmarks.idle import idle
 from tests.benchmarks.service import lists
 from tests.benchmarks.start import starts
+from tests.benchmarks.upstream import upstream
 
-CROWDED = {"service": lists, "start": starts, "idle": idle}
+CROWDED = {"service": lists, "start": starts, "idle": idle, "upstream": upstream}
 
 
 def main(argv: Sequence[str]) -> None:

@@ -30,11 +30,16 @@ class Server:
     """One `jupyter server` process; a context manager. ``extension``: ours is on. ``nodelay``: see that module.
 
     ``bare``: no other extension is on. ``store``: a directory that is copied to where sessions are kept; its sessions
-    are faked, by the engine of that module.
+    are faked, by the engine of that module. ``locations`` is the text of a file of locations.
     """
 
     def __init__(
-        self, extension: bool = False, nodelay: bool = False, bare: bool = False, store: Path | None = None
+        self,
+        extension: bool = False,
+        nodelay: bool = False,
+        bare: bool = False,
+        store: Path | None = None,
+        locations: str = "",
     ) -> None:
         self._ends_sessions = extension and store is None
         self._folder = tempfile.TemporaryDirectory(prefix="jsb")
@@ -56,6 +61,10 @@ class Server:
             "ServerApp": {"jpserver_extensions": {**(OTHERS_OFF if bare else {}), "jupyter_sessions": extension}}
         }
         Path(folders["JUPYTER_CONFIG_DIR"], "jupyter_server_config.json").write_text(json.dumps(settings))
+        if locations:
+            place = Path(folders["JUPYTER_CONFIG_DIR"], "jupyter_sessions")
+            place.mkdir()
+            (place / "locations.yaml").write_text(locations)
         if store is not None:
             shutil.copytree(store, Path(folders["JUPYTER_DATA_DIR"], "jupyter_sessions"))
         self._spawn("jupyter_server" if store is None else "tests.benchmarks.crowded_server", options, folders)
