@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from jupyter_sessions.engines.base import Engine
 from jupyter_sessions.model.api import Caller
 from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, NotFound, Unavailable
-from jupyter_sessions.model.names import LocationName
+from jupyter_sessions.model.names import LocationName, SessionName, TemplateName
 from jupyter_sessions.model.resources import Session, SessionTemplate
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import format_duration
@@ -97,6 +97,13 @@ class Core:
     def only(self, caller: Caller) -> str | None:
         """Give the owner whose things alone this caller may see and touch, None where it is anybody's."""
         return caller.name if self.private and not caller.admin else None
+
+    def taken(self, caller: Caller, name: SessionName | TemplateName, owner: str, remedy: str) -> str:
+        """Say that a name is taken; whose it is, and what to do about it, is told only to those who may see it."""
+        kind = "session" if isinstance(name, SessionName) else "session template"
+        if self.only(caller) in (None, owner):
+            return f"{kind} {name} exists already; choose another id, or {remedy}"
+        return f"{kind} {name} cannot be made: its id is taken in this location; choose another id"
 
     async def commit(self, what: str, work: Work[T]) -> T:
         """Write one transaction and tell its changes before anything is answered; raises what ``work`` raises."""

@@ -190,17 +190,17 @@ class EmbeddedSessions:
 
     async def get_session(self, caller: Caller, name: SessionName) -> Session:
         """Give one session with its latest usage."""
-        return await self._sessions.get(name)
+        return await self._sessions.get(caller, name)
 
     async def list_sessions(self, caller: Caller, parent: LocationName, request: ListRequest) -> Page[Session]:
         """List sessions, newest first."""
-        return await self._sessions.list(parent, request)
+        return await self._sessions.list(caller, parent, request)
 
     async def update_session(
         self, caller: Caller, name: SessionName, session: Session, update_mask: Sequence[str] | None
     ) -> Session:
         """Change labels and limits; ``None`` as mask replaces every mutable field."""
-        return await self._sessions.update(name, session, update_mask)
+        return await self._sessions.update(caller, name, session, update_mask)
 
     async def terminate_session(self, caller: Caller, name: SessionName, request_id: str = "") -> Operation:
         """End a live session; the row stays."""
@@ -216,11 +216,11 @@ class EmbeddedSessions:
 
     async def get_template(self, caller: Caller, name: TemplateName) -> SessionTemplate:
         """Give one template."""
-        return await self._templates.get(name)
+        return await self._templates.get(caller, name)
 
     async def list_templates(self, caller: Caller, parent: LocationName, request: ListRequest) -> Page[SessionTemplate]:
         """List templates, newest first."""
-        return await self._templates.list(parent, request)
+        return await self._templates.list(caller, parent, request)
 
     async def update_template(
         self, caller: Caller, name: TemplateName, template: SessionTemplate, update_mask: Sequence[str] | None
@@ -234,13 +234,13 @@ class EmbeddedSessions:
 
     async def get_operation(self, caller: Caller, name: OperationName) -> Operation:
         """Give one operation."""
-        return await self._operations.get(name)
+        return await self._operations.get(caller, name)
 
     async def list_operations(
         self, caller: Caller, parent: LocationName, request: ListRequest, partial: bool = False
     ) -> Page[Operation]:
         """List operations, newest first."""
-        return await self._operations.list(parent, request)
+        return await self._operations.list(caller, parent, request)
 
     async def cancel_operation(self, caller: Caller, name: OperationName) -> None:
         """Cancel a running create; changes nothing for another kind or a finished one."""
@@ -248,11 +248,11 @@ class EmbeddedSessions:
 
     async def delete_operation(self, caller: Caller, name: OperationName) -> None:
         """Forget an operation, not its work."""
-        await self._operations.delete(name)
+        await self._operations.delete(caller, name)
 
     async def read_log(self, caller: Caller, name: SessionName, offset: int, limit: int) -> LogPage:
         """Give up to ``limit`` bytes (at most 1 MiB) of log from ``offset``; a negative one counts from the end."""
-        row = await self._sessions.row(name)
+        row = await self._sessions.row(caller, name)
         core = self._core
         job = Job(core.store.uuid, row.session, core.directories.of(row.uuid), row.lock_dir)
         try:
@@ -262,7 +262,7 @@ class EmbeddedSessions:
 
     async def list_kernels(self, caller: Caller, name: SessionName) -> Sequence[Mapping[str, Any]]:
         """Give Jupyter's kernel models of one session, oldest first; none unless it is ACTIVE."""
-        row = await self._sessions.row(name)
+        row = await self._sessions.row(caller, name)
         host = self._core.hosts.get(row.uuid)
         return [] if host is None else await read_kernels(host)
 
@@ -271,7 +271,7 @@ class EmbeddedSessions:
     ) -> AsyncIterator[Change | Reset]:
         """Follow the change log from the sequence named for this location (absent: from its end) until closed."""
         self._core.check(parent, wildcard=True)
-        return self._core.feed.watch(after.get(self._core.location))
+        return self._core.feed.watch(after.get(self._core.location), self._core.only(caller))
 
     def subscribe(self, listener: Callable[[Change], None]) -> Unsubscribe:
         """Call ``listener`` for each change, in order, on the event loop; also before ``start``."""

@@ -16,12 +16,16 @@ _NUMBERS = frozenset({"create_time", "update_time", "done", "state", "type"})
 
 @dataclass(frozen=True)
 class Table:
-    """Where resources of one kind lie: ``columns`` maps the filter's fields, ``key`` is what labels refer to."""
+    """Where resources of one kind lie.
+
+    ``columns`` maps the filter's fields, ``key`` is what labels refer to, ``owner`` says whose a row is.
+    """
 
     name: str
     labels: str
     key: str
     columns: Mapping[str, str]
+    owner: str = "owner"
 
 
 TABLES: Mapping[type[Message], Table] = {
@@ -42,6 +46,7 @@ TABLES: Mapping[type[Message], Table] = {
             "create_time": "create_time",
             "update_time": "update_time",
         },
+        "creator",
     ),
     Operation: Table(
         "operations",

@@ -10,13 +10,13 @@ from typing import Generic, TypeVar
 
 from jupyter_sessions.model import filter as filters
 from jupyter_sessions.model import pages
-from jupyter_sessions.model.api import ListRequest, Page
+from jupyter_sessions.model.api import Caller, ListRequest, Page
 from jupyter_sessions.model.errors import Internal
 from jupyter_sessions.model.names import LocationName
 from jupyter_sessions.model.resources import Message, Operation, Session, SessionTemplate
 from jupyter_sessions.service import stored
+from jupyter_sessions.service.core import Core
 from jupyter_sessions.service.filter_sql import TABLES, Condition, compile_filter
-from jupyter_sessions.storage.feed import ChangeFeed
 
 log = logging.getLogger(__name__)
 M = TypeVar("M", bound=Message)
@@ -39,7 +39,7 @@ OPERATIONS = Kind(Operation, "operations", stored.operation)
 
 @dataclass(frozen=True)
 class Query(Generic[M]):
-    """A checked list request for the rows of ``location``."""
+    """A checked list request for the rows of ``location``, or for those of one ``owner`` there."""
 
     kind: Kind[M]
     location: LocationName
@@ -47,23 +47,23 @@ class Query(Generic[M]):
     condition: Condition
     fits: Callable[[M], bool] | None
     after: pages.Cursor | None
+    owner: str | None = None
 
 
-async def page(
-    feed: ChangeFeed, key: bytes, kind: Kind[M], parent: LocationName, location: LocationName, request: ListRequest
-) -> Page[M]:
-    """Answer one page; ``parent`` (perhaps a wildcard) is what the token is bound to, ``location`` what is read.
+async def page(core: Core, kind: Kind[M], caller: Caller, parent: LocationName, request: ListRequest) -> Page[M]:
+    """Answer one page of what the caller may see; the token is bound to ``parent`` (perhaps a wildcard) and to them.
 
     Raises InvalidArgument for a bad size, filter or token.
     """
-    bound = f"{parent}/{kind.collection}"
+    key, only = core.store.hmac_key, core.only(caller)
+    bound = f"{parent}/{kind.collection}" + ("" if only is None else f" of {only}")
     size = pages.page_size(request.page_size)
     expr = filters.parse(request.filter, kind.cls)
     after = pages.verify(key, request.page_token, bound, request.filter) if request.page_token else None
     condition = compile_filter(expr, kind.cls)
     fits = None if expr is None or condition.whole else filters.predicate(expr, kind.cls)
-    query = Query(kind, location, size, condition, fits, after)
-    items, following = await feed.read(lambda c: read(c, query))
+    query = Query(kind, core.location, size, condition, fits, after, only)
+    items, following = await core.feed.read(lambda c: read(c, query))
     return Page(items, pages.sign(key, bound, request.filter, following) if following else "")
 
 
@@ -95,14 +95,17 @@ def _batch(
     connection: sqlite3.Connection, query: Query[M], after: pages.Cursor | None
 ) -> list[tuple[pages.Cursor, str]]:
     """Read up to one row more than a page from a cursor on, each as its own cursor and its text."""
-    table = TABLES[query.kind.cls].name
+    table = TABLES[query.kind.cls]
     where, values = "", list[str | int]([str(query.location)])
+    if query.owner is not None:
+        where += f" AND {table.owner} = ?"
+        values.append(query.owner)
     if after is not None:
         # The first comparison is implied by the second, and the one that the index can use.
-        where = " AND create_time <= ? AND (create_time < ? OR id > ?)"
+        where += " AND create_time <= ? AND (create_time < ? OR id > ?)"
         values += [after.create_time, after.create_time, after.name.rpartition("/")[2]]
     sql = (
-        f"SELECT create_time, id, resource FROM {table} WHERE parent = ?{_NOT_HIDDEN.get(table, '')}{where} "  # noqa: S608 - literals
+        f"SELECT create_time, id, resource FROM {table.name} WHERE parent = ?{_NOT_HIDDEN.get(table.name, '')}{where} "  # noqa: S608 - literals
         f"AND {query.condition.sql} ORDER BY create_time DESC, id LIMIT {query.size + 1}"
     )
     rows = connection.execute(sql, (*values, *query.condition.values))

@@ -21,16 +21,18 @@ class OperationCalls:
         self._core = core
         self._sessions = sessions
 
-    async def get(self, name: OperationName) -> Operation:
+    async def get(self, caller: Caller, name: OperationName) -> Operation:
         """Read one operation."""
-        self._core.check(name.parent)
-        return _found(await self._core.feed.read(lambda c: operation_rows.find(c, name.parent, name.id)), name)
+        core = self._core
+        core.check(name.parent)
+        only = core.only(caller)
+        return _found(await core.feed.read(lambda c: operation_rows.find(c, name.parent, name.id, only)), name)
 
-    async def list(self, parent: LocationName, request: ListRequest) -> Page[Operation]:
+    async def list(self, caller: Caller, parent: LocationName, request: ListRequest) -> Page[Operation]:
         """Read a page of operations."""
         core = self._core
         core.check(parent, wildcard=True)
-        return await lists.page(core.feed, core.store.hmac_key, lists.OPERATIONS, parent, core.location, request)
+        return await lists.page(core, lists.OPERATIONS, caller, parent, request)
 
     async def cancel(self, caller: Caller, name: OperationName) -> None:
         """Terminate the session of a running create, which ends as CANCELLED; nothing for another operation."""
@@ -39,7 +41,8 @@ class OperationCalls:
         self._core.reconciler.wake(uuid)
 
     def _cancel(self, connection: sqlite3.Connection, caller: Caller, name: OperationName) -> str:
-        operation = _found(operation_rows.find(connection, name.parent, name.id), name)
+        only = self._core.only(caller)
+        operation = _found(operation_rows.find(connection, name.parent, name.id, only), name)
         metadata = operation.metadata
         row = rows.find_uuid(connection, metadata.session_uuid)
         if metadata.operation_type is OperationType.CREATE and not operation.done and row is not None:
@@ -48,10 +51,11 @@ class OperationCalls:
                 self._sessions.ending(connection, row, message, Cancelled(message))
         return metadata.session_uuid
 
-    async def delete(self, name: OperationName) -> None:
+    async def delete(self, caller: Caller, name: OperationName) -> None:
         """Forget an operation, not its work."""
         self._core.check(name.parent)
-        if not await self._core.commit("forget", lambda c: operation_rows.hide(c, name.parent, name.id)):
+        only = self._core.only(caller)
+        if not await self._core.commit("forget", lambda c: operation_rows.hide(c, name.parent, name.id, only)):
             raise NotFound(f"operation {name} does not exist")
 
 

@@ -31,13 +31,13 @@ class Request:
 def begin(
     connection: sqlite3.Connection, parent: LocationName, kind: OperationType, session: Session, now: int
 ) -> Operation:
-    """Write a new running operation on ``session``."""
+    """Write a new running operation on ``session``, owned by the session's owner."""
     operation_id = str(uuid.uuid4())
     operation = operations.begin(OperationName(parent, operation_id), session, kind, now)
     metadata = operation.metadata
     connection.execute(
-        "INSERT INTO operations (parent, id, type, session, session_uuid, done, create_time, resource) "
-        "VALUES (?, ?, ?, ?, ?, 0, ?, ?)",
+        "INSERT INTO operations (parent, id, type, session, session_uuid, done, create_time, resource, owner) "
+        "VALUES (?, ?, ?, ?, ?, 0, ?, ?, ?)",
         (
             str(parent),
             operation_id,
@@ -46,17 +46,22 @@ def begin(
             session.uuid,
             metadata.create_time,
             stored.text(operation),
+            rows.owner_of(session),
         ),
     )
     rows.write_labels(connection, "operation", operation_id, metadata.labels)
     return operation
 
 
-def find(connection: sqlite3.Connection, parent: LocationName, operation_id: str) -> Operation | None:
-    """Read an operation that was not deleted, None where there is none."""
-    found = connection.execute(
-        "SELECT resource FROM operations WHERE parent = ? AND id = ? AND hidden = 0", (str(parent), operation_id)
-    ).fetchone()
+_FOUND = "parent = ? AND id = ? AND hidden = 0 AND (? IS NULL OR owner = ?)"
+
+
+def find(
+    connection: sqlite3.Connection, parent: LocationName, operation_id: str, owner: str | None = None
+) -> Operation | None:
+    """Read an operation that was not deleted, None where there is none; ``owner`` None reads anybody's."""
+    query = f"SELECT resource FROM operations WHERE {_FOUND}"  # noqa: S608 - a literal of this module
+    found = connection.execute(query, (str(parent), operation_id, owner, owner)).fetchone()
     return None if found is None else stored.operation(str(found[0]))
 
 
@@ -69,12 +74,10 @@ def running(connection: sqlite3.Connection, session_uuid: str) -> list[Operation
     return [stored.operation(str(row[0])) for row in found]
 
 
-def hide(connection: sqlite3.Connection, parent: LocationName, operation_id: str) -> bool:
-    """Forget an operation for everybody but its request id; False where there is none."""
-    cursor = connection.execute(
-        "UPDATE operations SET hidden = 1 WHERE parent = ? AND id = ? AND hidden = 0", (str(parent), operation_id)
-    )
-    return cursor.rowcount == 1
+def hide(connection: sqlite3.Connection, parent: LocationName, operation_id: str, owner: str | None = None) -> bool:
+    """Forget an operation for everybody but its request id; False where there is none (of ``owner``'s, if named)."""
+    query = f"UPDATE operations SET hidden = 1 WHERE {_FOUND}"  # noqa: S608 - as above
+    return connection.execute(query, (str(parent), operation_id, owner, owner)).rowcount == 1
 
 
 def finish(

@@ -28,6 +28,11 @@ class Stale(Exception):
     """The row changed, or went, since it was read: read it again and decide anew."""
 
 
+def owner_of(session: Session) -> str:
+    """Give whose session it is."""
+    return session.user or session.creator
+
+
 @dataclass(frozen=True)
 class SessionRow:
     """One session as stored.
@@ -49,6 +54,11 @@ class SessionRow:
     def uuid(self) -> str:
         """The session's uuid."""
         return self.session.uuid
+
+    @property
+    def owner(self) -> str:
+        """Whose session it is: its ``user``, who is its creator unless an admin made it for somebody else."""
+        return owner_of(self.session)
 
     @property
     def state(self) -> State:
@@ -140,10 +150,10 @@ def _leaving(uuid: str) -> Iterator[None]:
         log.error("session %s is left as it is: %s", uuid, error)
 
 
-def count_live(connection: sqlite3.Connection, parent: LocationName) -> int:
-    """Count the sessions of a location that are not in a final state."""
-    query = "SELECT count(*) FROM sessions WHERE parent = ? AND state < ?"
-    return int(connection.execute(query, (str(parent), int(State.TERMINATED))).fetchone()[0])
+def count_live(connection: sqlite3.Connection, parent: LocationName, owner: str | None = None) -> int:
+    """Count the sessions of a location that are not in a final state; ``owner`` None counts everybody's."""
+    query = "SELECT count(*) FROM sessions WHERE parent = ? AND state < ? AND (? IS NULL OR owner = ?)"
+    return int(connection.execute(query, (str(parent), int(State.TERMINATED), owner, owner)).fetchone()[0])
 
 
 def uuids(connection: sqlite3.Connection) -> set[str]:
@@ -153,7 +163,7 @@ def uuids(connection: sqlite3.Connection) -> set[str]:
 
 def insert(connection: sqlite3.Connection, row: SessionRow) -> None:
     """Write a new row; raises sqlite3.IntegrityError where its name is taken."""
-    values = {"uuid": row.uuid, "parent": str(row.parent), "id": row.id, **_values(row)}
+    values = {"uuid": row.uuid, "parent": str(row.parent), "id": row.id, "owner": row.owner, **_values(row)}
     names = ", ".join(values)
     marks = ", ".join("?" * len(values))
     connection.execute(f"INSERT INTO sessions ({names}) VALUES ({marks})", tuple(values.values()))  # noqa: S608 - as above

@@ -112,7 +112,22 @@ CREATE TABLE changes (
 );
 """
 
-MIGRATIONS: tuple[str, ...] = (_FIRST,)
+# Whose each thing is. A row that an older program writes has no owner here: a private service lists it to admins only.
+# A resource that is no JSON is left to whoever reads it; it must not keep the file from being opened.
+_OWNERS = """
+ALTER TABLE sessions ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+UPDATE sessions SET owner = CASE WHEN json_valid(resource)
+    THEN coalesce(json_extract(resource, '$.user'), json_extract(resource, '$.creator'), '') ELSE '' END;
+CREATE INDEX sessions_owner ON sessions (parent, owner, create_time DESC, id);
+CREATE INDEX templates_creator ON templates (parent, creator, create_time DESC, id);
+ALTER TABLE operations ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+UPDATE operations SET owner = coalesce((SELECT s.owner FROM sessions s WHERE s.uuid = session_uuid), '');
+CREATE INDEX operations_owner ON operations (parent, owner, create_time DESC, id);
+ALTER TABLE changes ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+UPDATE changes SET owner = coalesce((SELECT s.owner FROM sessions s WHERE s.uuid = session_uuid), '');
+"""
+
+MIGRATIONS: tuple[str, ...] = (_FIRST, _OWNERS)
 
 
 def _seed(connection: sqlite3.Connection) -> None:

@@ -16,6 +16,7 @@ from jupyter_sessions.model.errors import (
     FieldViolation,
     InvalidArgument,
     NotFound,
+    PermissionDenied,
     ResourceExhausted,
     SessionsError,
     gather,
@@ -60,7 +61,7 @@ class SessionCalls:
             fresh = wanted.model_copy(update={"name": f"{parent}/sessions/{chosen}", "uuid": str(uuid.uuid4())})
             row = SessionRow(self._begun(fresh), core.here(), await lock_dir_of(fresh.uuid))
             try:
-                operation = await core.commit("create", partial(self._insert, row, request))
+                operation = await core.commit("create", partial(self._insert, caller, row, request))
             except AlreadyExists:
                 if session_id:
                     raise
@@ -86,12 +87,14 @@ class SessionCalls:
         faults = [fault for fault in rules.check(session, parent) if fault.field not in fields]
         if faults:
             raise InvalidArgument([*known, *faults])
+        if session.user and core.only(caller) not in (None, session.user):
+            raise PermissionDenied(
+                f"user: {session.user!r} is not {caller.name!r}; leave it out, or have an admin make the session"
+            )
         if session.session_template:
             name = names.parse_template(session.session_template, "sessionTemplate", parent)
             found = await core.feed.read(lambda c: template_rows.find(c, name))
-            if found is None:
-                raise NotFound(f"session template {name} does not exist")
-            session = merge.apply_template(session, found.template)
+            session = merge.apply_template(session, template_rows.seen(found, name, core.only(caller)).template)
         wanted = Session(**{key: getattr(session, key) for key in _SETTABLE}, creator=caller.name)
         limits = core.limits
         wanted = merge.fill_defaults(wanted, round(limits.ttl * SECOND), round(limits.idle_ttl * SECOND))
@@ -105,15 +108,16 @@ class SessionCalls:
         info = RuntimeInfo(output_uri=log, diagnostic_output_uri=log)
         return states.begin(transitions.with_info(session, info), self._core.clock.now(), words.SUBMITTED)
 
-    def _insert(self, row: SessionRow, request: Request, connection: sqlite3.Connection) -> Operation:
+    def _insert(self, caller: Caller, row: SessionRow, request: Request, connection: sqlite3.Connection) -> Operation:
         known = operation_rows.answered(connection, request)
         if known is not None:
             return known
         parent, most = request.parent, self._core.limits.sessions
-        if rows.find(connection, parent, row.id) is not None:
-            raise AlreadyExists(f"session {row.session.name} exists already; choose another id, or delete it first")
-        if most and rows.count_live(connection, parent) >= most:
-            raise ResourceExhausted(f"{most} sessions are live, the most allowed here; terminate one first")
+        if (found := rows.find(connection, parent, row.id)) is not None:
+            raise AlreadyExists(self._core.taken(caller, row.session.parsed_name, found.owner, "delete it first"))
+        if most and rows.count_live(connection, parent, row.owner if self._core.private else None) >= most:
+            whose = f" of {row.owner}" if self._core.private else ""
+            raise ResourceExhausted(f"{most} sessions{whose} are live, the most allowed here; terminate one first")
         transitions.begin(connection, row)
         return self._operation(connection, row, OperationType.CREATE, request)
 
@@ -125,35 +129,47 @@ class SessionCalls:
         operation_rows.remember(connection, request, operation, now)
         return operation
 
-    async def get(self, name: SessionName) -> Session:
+    async def get(self, caller: Caller, name: SessionName) -> Session:
         """Read one session with its latest usage."""
-        return self._core.shown((await self.row(name)).session)
+        return self._core.shown((await self.row(caller, name)).session)
 
-    async def row(self, name: SessionName) -> SessionRow:
+    async def row(self, caller: Caller, name: SessionName) -> SessionRow:
         """Read a session's row; raises NotFound."""
         self._core.check(name.parent)
-        return _found(await self._core.feed.read(lambda c: rows.find(c, name.parent, name.id)), name)
+        return await self._core.feed.read(lambda c: self._seen(c, caller, name))
 
-    async def list(self, parent: LocationName, request: ListRequest) -> Page[Session]:
+    def _seen(self, connection: sqlite3.Connection, caller: Caller, name: SessionName) -> SessionRow:
+        """Read the row of a session that the caller may see; raises NotFound."""
+        row = rows.find(connection, name.parent, name.id)
+        if row is None or self._core.only(caller) not in (None, row.owner):
+            raise NotFound(f"session {name} does not exist")
+        return row
+
+    async def list(self, caller: Caller, parent: LocationName, request: ListRequest) -> Page[Session]:
         """Read a page of sessions, each with its latest usage."""
         core = self._core
         core.check(parent, wildcard=True)
-        page = await lists.page(core.feed, core.store.hmac_key, lists.SESSIONS, parent, core.location, request)
+        page = await lists.page(core, lists.SESSIONS, caller, parent, request)
         return dataclasses.replace(page, items=[core.shown(session) for session in page.items])
 
-    async def update(self, name: SessionName, session: Session, mask: Sequence[str] | None) -> Session:
+    async def update(self, caller: Caller, name: SessionName, session: Session, mask: Sequence[str] | None) -> Session:
         """Change labels and limits; new limits reach the host through the reconciler."""
         core = self._core
         core.check(name.parent)
-        row = await core.commit("update", lambda c: self._update(c, name, session, mask))
+        row = await core.commit("update", lambda c: self._update(c, caller, name, session, mask))
         core.reconciler.wake(row.uuid)
         return core.shown(row.session)
 
     def _update(
-        self, connection: sqlite3.Connection, name: SessionName, wanted: Session, mask: Sequence[str] | None
+        self,
+        connection: sqlite3.Connection,
+        caller: Caller,
+        name: SessionName,
+        wanted: Session,
+        mask: Sequence[str] | None,
     ) -> SessionRow:
         core = self._core
-        row = _found(rows.find(connection, name.parent, name.id), name)
+        row = self._seen(connection, caller, name)
         changed = merge.apply_session_mask(row.session, wanted, mask)
         lasting = row.state in (State.CREATING, State.ACTIVE)
         if not lasting and mask is None and not (wanted.ttl or wanted.idle_ttl):
@@ -192,7 +208,7 @@ class SessionCalls:
     def _terminate(
         self, connection: sqlite3.Connection, caller: Caller, name: SessionName, request: Request
     ) -> Operation:
-        row = _found(rows.find(connection, name.parent, name.id), name)
+        row = self._seen(connection, caller, name)
         if row.state.final:
             raise FailedPrecondition(f"session {name} is {row.state.name} and cannot be terminated")
         kinds = (OperationType.TERMINATE, OperationType.DELETE)
@@ -203,7 +219,7 @@ class SessionCalls:
         return self._operation(connection, row, OperationType.TERMINATE, request)
 
     def _delete(self, connection: sqlite3.Connection, caller: Caller, name: SessionName, request: Request) -> Operation:
-        row = _found(rows.find(connection, name.parent, name.id), name)
+        row = self._seen(connection, caller, name)
         if self._core.elsewhere(row) and not row.state.final:
             row = self._given_up(connection, row, words.asked_by(caller.name, "Deleted"))
         if row.deleting and (known := self._running(connection, row, request, (OperationType.DELETE,))):
@@ -266,12 +282,6 @@ _SETTABLE = (
     "user",
     "session_template",
 )
-
-
-def _found(row: SessionRow | None, name: SessionName) -> SessionRow:
-    if row is None:
-        raise NotFound(f"session {name} does not exist")
-    return row
 
 
 def _there(row: SessionRow, what: str) -> str:

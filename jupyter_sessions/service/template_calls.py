@@ -13,7 +13,6 @@ from jupyter_sessions.model.errors import (
     AlreadyExists,
     FieldViolation,
     InvalidArgument,
-    NotFound,
     PermissionDenied,
 )
 from jupyter_sessions.model.names import LocationName, TemplateName
@@ -43,8 +42,8 @@ class TemplateCalls:
         made = template.model_copy(update={**update, "create_time": now, "update_time": now})
 
         def insert(connection: sqlite3.Connection) -> None:
-            if template_rows.find(connection, name) is not None:
-                raise AlreadyExists(f"session template {name} exists already; choose another id, or change that one")
+            if (known := template_rows.find(connection, name)) is not None:
+                raise AlreadyExists(core.taken(caller, name, known.template.creator, "change that one"))
             template_rows.insert(connection, name, made)
 
         await core.commit("create template", insert)
@@ -60,19 +59,20 @@ class TemplateCalls:
         if faults:
             raise InvalidArgument(faults)
 
-    async def _row(self, name: TemplateName) -> TemplateRow:
-        self._core.check(name.parent)
-        return _found(await self._core.feed.read(lambda c: template_rows.find(c, name)), name)
+    async def _row(self, caller: Caller, name: TemplateName) -> TemplateRow:
+        core = self._core
+        core.check(name.parent)
+        return template_rows.seen(await core.feed.read(lambda c: template_rows.find(c, name)), name, core.only(caller))
 
-    async def get(self, name: TemplateName) -> SessionTemplate:
+    async def get(self, caller: Caller, name: TemplateName) -> SessionTemplate:
         """Read one template."""
-        return (await self._row(name)).template
+        return (await self._row(caller, name)).template
 
-    async def list(self, parent: LocationName, request: ListRequest) -> Page[SessionTemplate]:
+    async def list(self, caller: Caller, parent: LocationName, request: ListRequest) -> Page[SessionTemplate]:
         """Read a page of templates."""
         core = self._core
         core.check(parent, wildcard=True)
-        return await lists.page(core.feed, core.store.hmac_key, lists.TEMPLATES, parent, core.location, request)
+        return await lists.page(core, lists.TEMPLATES, caller, parent, request)
 
     async def update(
         self, caller: Caller, name: TemplateName, template: SessionTemplate, mask: Sequence[str] | None
@@ -80,7 +80,7 @@ class TemplateCalls:
         """Change a template that the caller owns."""
         core = self._core
         while True:
-            row = await self._row(name)
+            row = await self._row(caller, name)
             _own(caller, row.template)
             changed = merge.apply_template_mask(row.template, template, mask)
             await self._refuse(changed, name.parent)
@@ -94,7 +94,7 @@ class TemplateCalls:
         self._core.check(name.parent)
 
         def remove(connection: sqlite3.Connection) -> None:
-            row = _found(template_rows.find(connection, name), name)
+            row = template_rows.seen(template_rows.find(connection, name), name, self._core.only(caller))
             _own(caller, row.template)
             template_rows.remove(connection, row.template)
 
@@ -108,12 +108,6 @@ def _replace(name: TemplateName, old: TemplateRow, new: SessionTemplate, connect
         return False
     template_rows.update(connection, row, new)
     return True
-
-
-def _found(row: TemplateRow | None, name: TemplateName) -> TemplateRow:
-    if row is None:
-        raise NotFound(f"session template {name} does not exist")
-    return row
 
 
 def _own(caller: Caller, template: SessionTemplate) -> None:

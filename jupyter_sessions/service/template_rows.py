@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 
+from jupyter_sessions.model.errors import NotFound
 from jupyter_sessions.model.names import TemplateName
 from jupyter_sessions.model.resources import SessionTemplate
 from jupyter_sessions.service import rows, stored
@@ -24,6 +25,13 @@ def find(connection: sqlite3.Connection, name: TemplateName) -> TemplateRow | No
         "SELECT resource, version FROM templates WHERE parent = ? AND id = ?", (str(name.parent), name.id)
     ).fetchone()
     return None if found is None else TemplateRow(stored.template(str(found[0])), int(found[1]))
+
+
+def seen(row: TemplateRow | None, name: TemplateName, only: str | None) -> TemplateRow:
+    """Give a template that whoever asks may see: anybody's where ``only`` is None; raises NotFound."""
+    if row is None or only not in (None, row.template.creator):
+        raise NotFound(f"session template {name} does not exist")
+    return row
 
 
 def insert(connection: sqlite3.Connection, name: TemplateName, template: SessionTemplate) -> None:

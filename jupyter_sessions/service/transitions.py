@@ -28,7 +28,7 @@ def begin(connection: sqlite3.Connection, row: SessionRow) -> None:
 
 def log(connection: sqlite3.Connection, row: SessionRow, old: State, new: State, message: str, time: int) -> None:
     """Append one change of a session to the log."""
-    changes.append(connection, row.parent, row.session.name, row.uuid, (old, new), message, time)
+    changes.append(connection, row.parent, row.session.name, row.uuid, (old, new), message, time, row.owner)
 
 
 def advance(

@@ -23,12 +23,18 @@ def append(
     states: tuple[State, State],
     message: str,
     time: int,
+    owner: str | None = None,
 ) -> int:
-    """Write one change (``states`` are the old and the new) inside the caller's transaction; give its sequence."""
+    """Write one change (``states`` are the old and the new) inside the caller's transaction; give its sequence.
+
+    ``owner`` is whose session it is, None in a file whose log knows no owners.
+    """
+    values = [str(parent), session, session_uuid, int(states[0]), int(states[1]), message, time]
+    column, mark = ("", "") if owner is None else (", owner", ", ?")
     cursor = connection.execute(
-        "INSERT INTO changes (location, session, session_uuid, old_state, new_state, message, time) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (str(parent), session, session_uuid, int(states[0]), int(states[1]), message, time),
+        f"INSERT INTO changes (location, session, session_uuid, old_state, new_state, message, time{column}) "  # noqa: S608 - literals
+        f"VALUES (?, ?, ?, ?, ?, ?, ?{mark})",
+        values if owner is None else [*values, owner],
     )
     return int(cursor.lastrowid or 0)
 
@@ -45,12 +51,18 @@ def pruned_to(connection: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
-def read(connection: sqlite3.Connection, after: int, parent: LocationName | None = None) -> Sequence[Change]:
-    """Read up to BATCH changes after a sequence, in order; ``parent`` None reads every location's."""
+def read(
+    connection: sqlite3.Connection, after: int, parent: LocationName | None = None, owner: str | None = None
+) -> Sequence[Change]:
+    """Read up to BATCH changes after a sequence, in order.
+
+    ``parent`` None reads every location's, ``owner`` None those of everybody's sessions.
+    """
+    whose, values = ("", []) if owner is None else (" AND owner = ?", [owner])
     rows = connection.execute(
-        "SELECT location, sequence, session, session_uuid, old_state, new_state, message, time FROM changes "
-        "WHERE sequence > ? AND (? OR location = ?) ORDER BY sequence LIMIT ?",
-        (after, parent is None, str(parent), BATCH),
+        "SELECT location, sequence, session, session_uuid, old_state, new_state, message, time FROM changes "  # noqa: S608 - literals
+        f"WHERE sequence > ? AND (? OR location = ?){whose} ORDER BY sequence LIMIT ?",
+        (after, parent is None, str(parent), *values, BATCH),
     )
     return [_change(row) for row in rows]
 

@@ -100,25 +100,26 @@ class ChangeFeed:
             await self.catch_up()
         return result
 
-    async def watch(self, after: int | None) -> AsyncIterator[Change | Reset]:
+    async def watch(self, after: int | None, owner: str | None = None) -> AsyncIterator[Change | Reset]:
         """Give every change after a sequence (None: from now on) and go on until closed.
 
-        A Reset comes first where the log does not reach back to ``after``, or was never that long.
+        ``owner`` gives those of one owner's sessions alone, in a file whose log knows owners. A Reset comes first
+        where the log does not reach back to ``after``, or was never that long.
         """
         position = self._told if after is None else after
         while not self._closed:
             news = self._news
-            position, found = await self._next(position)
+            position, found = await self._next(position, owner)
             for item in found:
                 yield item
             if not found:
                 await news.wait()
 
-    async def _next(self, position: int) -> tuple[int, list[Change | Reset]]:
+    async def _next(self, position: int, owner: str | None) -> tuple[int, list[Change | Reset]]:
         told = self._told
         try:
             batch, pruned, newest = await self._database.read(
-                lambda c: (changes.read(c, position, self._parent), changes.pruned_to(c), changes.last(c))
+                lambda c: (changes.read(c, position, self._parent, owner), changes.pruned_to(c), changes.last(c))
             )
         except Unavailable:
             if self._closed:
@@ -130,7 +131,7 @@ class ChangeFeed:
         if visible:
             last = visible[-1]
             return last.sequence, visible
-        # What was told since is other locations'; the log may forget it.
+        # What was told since is other locations' or other owners'; the log may forget it.
         return max(position, told), []
 
 
