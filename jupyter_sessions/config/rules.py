@@ -51,6 +51,9 @@ def judge(shape: LocationShape, faulty: set[Where]) -> list[Problem]:
         problems += _embedded(shape)
     else:
         problems += [*_endpoint(shape), *_google(shape), *_bearer(shape, faulty), *_gateway(shape), *_security(shape)]
+    if ("auth",) in faulty:
+        # What Google's alone may hold cannot be judged.
+        problems = [problem for problem in problems if problem.path != ("quota_project",)]
     return [problem for problem in problems if problem.path not in faulty and problem.path[:1] not in faulty]
 
 

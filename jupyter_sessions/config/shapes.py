@@ -17,7 +17,6 @@ from jupyter_sessions.config import urls
 from jupyter_sessions.config.faults import Path, Problem
 from jupyter_sessions.config.yamlfile import snake
 
-T = TypeVar("T")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd]?)")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,252}")
