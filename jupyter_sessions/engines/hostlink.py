@@ -45,6 +45,10 @@ class WrongPeer(HostUnreachable, PermissionError):
     """A process of another account holds the other end of the socket; nothing was sent to it."""
 
 
+class AnswerLost(HostUnreachable):
+    """A request was sent and its answer did not come: whether it was carried out is not known."""
+
+
 class HostRefused(HostUnreachable):
     """The host answered a websocket's request with the HTTP status ``status`` instead of opening it."""
 
@@ -139,6 +143,15 @@ class HostLink:
         ``body`` is sent as JSON unless None; ``timeout`` is seconds for the whole exchange. Any status is an answer,
         a redirect too. Raises HostUnreachable.
         """
+        response = await self._exchange(method, path, body, timeout)
+        return response.code, _decoded(response.body)
+
+    async def read(self, path: str, timeout: float = 10.0) -> tuple[int, bytes, str]:
+        """GET what is no JSON, a logo say: give status, the bytes and their Content-Type. Raises HostUnreachable."""
+        response = await self._exchange("GET", path, None, timeout)
+        return response.code, response.body or b"", response.headers.get("Content-Type", "")
+
+    async def _exchange(self, method: str, path: str, body: Any, timeout: float) -> httpclient.HTTPResponse:
         payload = None if body is None else json.dumps(body)
         if payload is None and method in ("POST", "PUT", "PATCH"):
             payload = ""
@@ -146,10 +159,9 @@ class HostLink:
             f"http://localhost{path}", method, self._headers(), payload, **self._limits(timeout)
         )
         try:
-            response = await self._http().fetch(request, raise_error=False)
+            return await self._http().fetch(request, raise_error=False)
         except Exception as error:
             raise self._mapped(error) from None
-        return response.code, _decoded(response.body)
 
     async def websocket(
         self,

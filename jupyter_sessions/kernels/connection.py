@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 from urllib.parse import quote
 
 from jupyter_server.services.kernels.connection.base import BaseKernelWebsocketConnection
 from traitlets.config import Config
 
-from jupyter_sessions.engines.hostlink import HostLink, HostRefused, HostSocket, HostUnreachable, Sink
+from jupyter_sessions.engines.hostlink import HostRefused, HostUnreachable, Sink
+from jupyter_sessions.kernels.links import link_to, path_of, reachable
 from jupyter_sessions.kernels.registry import Registry, RemoteKernel, What, utcnow
 from jupyter_sessions.kernels.relay import HostLeg
 from jupyter_sessions.relay import frames
 from jupyter_sessions.relay.outlet import Outlet, Wait
+
+if TYPE_CHECKING:
+    from jupyter_sessions.model.api import KernelSocket
 
 CLOSE_DEAD = 1000
 """JupyterLab does not come back after it; only ever sent behind a ``status: dead``."""
@@ -152,19 +156,22 @@ class RemoteConnection(BaseKernelWebsocketConnection):
     def _busy(self) -> bool:
         return self._kernel.execution_state == "busy"
 
-    async def _dial(self, sink: Sink) -> HostSocket:
-        host = self._registry.host(self._kernel.session_uuid)
-        if host is None or not host.address:
+    async def _dial(self, sink: Sink) -> KernelSocket:
+        kernel = self._kernel
+        host = self._registry.host(kernel.session_uuid)
+        if host is None or not reachable(host):
             raise HostUnreachable(f"the session of kernel {self.kernel_id} is not known to be running")
-        link = HostLink(host.address, host.token, host.uid)
-        path = f"/api/kernels/{quote(self.kernel_id, safe='')}/channels?session_id={quote(self.session_id, safe='')}"
-        return await link.websocket(path, [frames.V1] if self._v1 else (), sink=sink)
+        path = f"{path_of(kernel)}/channels?session_id={quote(self.session_id, safe='')}"
+        return await link_to(host).websocket(path, [frames.V1] if self._v1 else (), sink=sink)
 
     def _host_refused(self, error: HostRefused) -> None:
-        if error.status == 404:
+        # A gateway may know a new kernel late: its list of kernels tells of an end.
+        if error.status == 404 and not self._kernel.legacy:
             self._registry.mark_dead(self.kernel_id, "the session has no such kernel any more")
 
     def _host_late(self, why: str) -> None:
+        if self._kernel.pending:
+            return
         self.log.warning("No host for kernel %s: %s", self.kernel_id, why)
         self._close(CLOSE_TRY_LATER, "the session does not answer")
 
@@ -237,4 +244,7 @@ def _made(user_class: Any, kwargs: dict[str, Any]) -> RemoteConnection:
     for section in user_class.section_names():
         if section in config and "kernel_ws_protocol" in config[section]:
             connection.kernel_ws_protocol = config[section]["kernel_ws_protocol"]
+    if kwargs["parent"].legacy:
+        # What the browser and the kernel's gateway say must be the same: frames pass as they are.
+        connection.kernel_ws_protocol = ""
     return connection

@@ -265,6 +265,7 @@ class SessionKernelManager(Base):  # type: ignore[misc]  # a mixin: its base is 
         return bool(
             # Of a host that has not spoken yet nothing is known.
             kernel.execution_state != UNKNOWN
+            and not kernel.pending
             and utcnow() - kernel.last_activity > limit
             and (self.cull_busy or kernel.execution_state != "busy")
             and (self.cull_connected or not kernel.connections)

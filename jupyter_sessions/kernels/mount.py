@@ -23,6 +23,7 @@ from traitlets.config import Config
 
 from jupyter_sessions.kernels.actions import SCHEMA, Actions
 from jupyter_sessions.kernels.connection import wrap_connection
+from jupyter_sessions.kernels.links import reachable
 from jupyter_sessions.kernels.logos import Logos
 from jupyter_sessions.kernels.manager import SessionKernelManager
 from jupyter_sessions.kernels.notebook_sessions import NotebookSessions
@@ -31,6 +32,7 @@ from jupyter_sessions.kernels.registry import Registry, RemoteKernel, What
 from jupyter_sessions.kernels.remote import RemoteHosts
 from jupyter_sessions.kernels.settling import Settling
 from jupyter_sessions.kernels.specs import SessionSpecs, SessionSpecsWithResources
+from jupyter_sessions.kernels.starts import GatewayStarts
 from jupyter_sessions.model.states import State
 
 if TYPE_CHECKING:
@@ -157,7 +159,8 @@ class Mounted:
         self.registry = Registry()
         self.remote = RemoteHosts(self.registry)
         self.records = Records(folder, str(serverapp.root_dir))
-        self.actions = Actions(self.remote, self.registry, self._emit)
+        self.starts = GatewayStarts(self.registry, self.remote, self.records)
+        self.actions = Actions(self.remote, self.registry, self._emit, self.starts)
 
     def bind(self) -> None:
         """Bring the mixins to life; raises RuntimeError where an instance has none."""
@@ -172,6 +175,7 @@ class Mounted:
                 raise RuntimeError(f"the server's {type(instance).__name__} was made without {mixin.__name__}")
         self.wrap_connection()
         kernels, rows = self.records.load()
+        self.starts.restore(self.records.load_asked())
         for kernel in kernels:
             self.registry.add(kernel)
         # Kernels before rows: a row without its kernel is dropped.
@@ -232,14 +236,16 @@ class Mounted:
         if self._settling is not None:
             await self._settling.close()
         self.unbind()
+        await self.starts.close()
         await self.remote.close()
         await self.records.close()
 
     def _on_host(self, host: KernelHost) -> None:
         try:
             self.registry.set_host(host)
-            if host.state is State.ACTIVE and host.address:
+            if host.state is State.ACTIVE and reachable(host):
                 self.remote.follow(host)
+                self.starts.settle(host)
             else:
                 self.remote.unfollow(host.session_uuid)
         except Exception:

@@ -33,15 +33,19 @@ class Offer:
         own, session = self.kernel.spec, self.host.session
         title = own.get("display_name") or self.kernel.name
         metadata = {key: value for key, value in dict(own.get("metadata") or {}).items() if key != "kernel_provisioner"}
-        metadata["jupyter_sessions"] = {
-            "session": str(session),
-            "sessionUuid": self.host.session_uuid,
-            "location": str(session.parent),
-        }
+        if self.host.starter:
+            metadata["jupyter_sessions"] = {"location": str(session.parent)}
+        else:
+            metadata["jupyter_sessions"] = {
+                "session": str(session),
+                "sessionUuid": self.host.session_uuid,
+                "location": str(session.parent),
+            }
+            title = _titled(self.host, str(title))
         return {
             "argv": [],
             "env": {},
-            "display_name": f"{self.host.display_name or session.id}: {title}",
+            "display_name": title,
             "language": own.get("language") or "",
             "interrupt_mode": own.get("interrupt_mode") or "signal",
             "metadata": metadata,
@@ -49,11 +53,37 @@ class Offer:
         }
 
 
+def _titled(host: KernelHost, title: str) -> str:
+    # A gateway of our own kind names the session already.
+    shown = host.display_name or host.session.id
+    known = host.gateway is not None and title.startswith((f"{shown}: ", f"{host.session.id}: "))
+    return title if known else f"{shown}: {title}"
+
+
 def plain_name(host: KernelHost, kernel: str) -> str:
-    """Give the name that a kernel of a session has unless it is taken: lower case, and only signs Jupyter allows."""
-    parent = host.session.parent
+    """Give the name that a kernel of a session has unless it is taken: lower case, and only signs Jupyter allows.
+
+    What belongs to no session keeps its own name; what a gateway names by its session does not name that twice.
+    """
+    if host.starter:
+        return _FOREIGN.sub("-", kernel.lower())
+    parent, session = host.session.parent, host.session.id
     where = "" if parent == LOCAL else f"{parent.project}.{parent.location}."
-    return _FOREIGN.sub("-", f"{where}{host.session.id}.{kernel}".lower())
+    return _FOREIGN.sub("-", f"{where}{session}.{short_name(host, kernel)}".lower())
+
+
+def short_name(host: KernelHost, kernel: str) -> str:
+    """Give a kernel's name without the session's that a gateway may have put before it."""
+    return kernel if host.gateway is None else kernel.rpartition(f"{host.session.id}.")[2] or kernel
+
+
+def offered_as(host: KernelHost, kernel: str) -> OfferedKernel | None:
+    """Find what a session offers under a kernel's name there, with or without the session's before it."""
+    for offered in host.kernels:
+        if offered.name == kernel:
+            return offered
+    short = short_name(host, kernel)
+    return next((offered for offered in host.kernels if short_name(host, offered.name) == short), None)
 
 
 def name_offers(hosts: Iterable[KernelHost], taken: Collection[str]) -> dict[str, Offer]:

@@ -12,14 +12,15 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.kernels.registry import Registry, What
-from jupyter_sessions.kernels.remote_kernel import RemoteKernel, parse_time
+from jupyter_sessions.kernels.remote_kernel import UNKNOWN, RemoteKernel, parse_time, utcnow
+from jupyter_sessions.kernels.starts import Asked
 
 if TYPE_CHECKING:
     from jupyter_sessions.model.api import Unsubscribe
@@ -36,6 +37,11 @@ _SCHEMA = (
     "session_uuid TEXT NOT NULL, session TEXT NOT NULL, spec TEXT NOT NULL, cwd TEXT NOT NULL, started TEXT NOT NULL)",
     "CREATE TABLE IF NOT EXISTS notebook_session (root_dir TEXT NOT NULL, session_id TEXT NOT NULL, path TEXT, "
     "name TEXT, type TEXT, kernel_id TEXT NOT NULL, PRIMARY KEY (root_dir, session_id))",
+    # Tables of their own: an older server goes on writing the two above.
+    "CREATE TABLE IF NOT EXISTS at_gateway (kernel_id TEXT PRIMARY KEY, host_id TEXT NOT NULL, "
+    "legacy INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS asked (kernel_id TEXT PRIMARY KEY, session_uuid TEXT NOT NULL, "
+    "host_kernel TEXT NOT NULL, at TEXT NOT NULL, before TEXT NOT NULL, cancelled INTEGER NOT NULL)",
 )
 
 # Only the server that starts a kernel knows its folder: one that adopts it leaves what is written.
@@ -43,6 +49,8 @@ _KEEP_KERNEL = (
     "INSERT INTO kernel VALUES (?,?,?,?,?,?,?,?) "
     "ON CONFLICT (kernel_id) DO UPDATE SET cwd = excluded.cwd WHERE excluded.cwd != ''"
 )
+
+_MOVE_KERNEL = "UPDATE kernel SET session_uuid = ?, session = ? WHERE kernel_id = ?"
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,7 @@ class Records:
                     "SELECT kernel_id, name, host_kernel, session_uuid, session, spec, cwd, started "
                     "FROM kernel ORDER BY started, kernel_id"
                 ).fetchall()
+                places = _places(database)
                 rows = database.execute(
                     "SELECT session_id, path, name, type, kernel_id FROM notebook_session WHERE root_dir = ?",
                     (self._root,),
@@ -84,7 +93,29 @@ class Records:
         except (sqlite3.Error, OSError) as error:
             self._damaged(error)
             return [], []
-        return [kernel for kernel in map(_kernel, kernels) if kernel is not None], [NotebookRow(*row) for row in rows]
+        found = [_kernel(row, places) for row in kernels]
+        return [kernel for kernel in found if kernel is not None], [NotebookRow(*row) for row in rows]
+
+    def load_asked(self) -> list[Asked]:
+        """Give the starts that a last server asked of gateways and had no answer to; blocks and raises as ``load``."""
+        if not self._path.is_file():
+            return []
+        try:
+            with self._open(READ_TIMEOUT) as database:
+                return _asked(database)
+        except (sqlite3.Error, OSError, ValueError) as error:
+            log.warning("the starts under way cannot be read in %s: %s", self._path, error)
+            return []
+
+    def ask(self, asked: Asked) -> None:
+        """Keep a start that is asked of a gateway."""
+        row = (asked.kernel_id, asked.session_uuid, asked.host_kernel, asked.at.isoformat())
+        more = (json.dumps(list(asked.before)), int(asked.cancelled))
+        self._write("INSERT OR REPLACE INTO asked VALUES (?,?,?,?,?,?)", [(*row, *more)])
+
+    def answer(self, kernel_id: str) -> None:
+        """Forget a start that is settled."""
+        self._write("DELETE FROM asked WHERE kernel_id = ?", [(kernel_id,)])
 
     def follow(self, registry: Registry) -> Unsubscribe:
         """Keep up with the registry from here on; subscribe after the loaded kernels are in it."""
@@ -93,10 +124,21 @@ class Records:
     def _heard(self, kernel: RemoteKernel, what: What) -> None:
         if what == "added":
             self._write(_KEEP_KERNEL, [_values(kernel)])
+            self._place(kernel)
+        elif what == "moved":
+            self._write(_MOVE_KERNEL, [(kernel.session_uuid, kernel.session, kernel.kernel_id)])
+            self._place(kernel)
         elif what in ("dead", "removed"):
             # Whichever root its notebook sessions belong to, none can be restored any more.
             self._write("DELETE FROM notebook_session WHERE kernel_id = ?", [(kernel.kernel_id,)])
             self._write("DELETE FROM kernel WHERE kernel_id = ?", [(kernel.kernel_id,)])
+            if _placed(kernel):
+                self._write("DELETE FROM at_gateway WHERE kernel_id = ?", [(kernel.kernel_id,)])
+
+    def _place(self, kernel: RemoteKernel) -> None:
+        if _placed(kernel):
+            row = (kernel.kernel_id, kernel.host_id, int(kernel.legacy))
+            self._write("INSERT OR REPLACE INTO at_gateway VALUES (?,?,?)", [row])
 
     def save(self, row: NotebookRow) -> None:
         """Keep a notebook session, new or changed."""
@@ -175,7 +217,47 @@ def _values(kernel: RemoteKernel) -> tuple[str, ...]:
     )
 
 
-def _kernel(row: tuple[str, ...]) -> RemoteKernel | None:
+def _placed(kernel: RemoteKernel) -> bool:
+    """Whether more must be known of it than of a kernel at a host."""
+    return kernel.legacy or kernel.host_id != kernel.kernel_id
+
+
+@dataclass(frozen=True)
+class _Place:
+    host_id: str
+    legacy: bool
+    pending: bool
+
+
+def _places(database: sqlite3.Connection) -> dict[str, _Place]:
+    """Read what is known of kernels behind gateways, by kernel."""
+    pending = {asked.kernel_id for asked in _asked(database) if not asked.cancelled}
+    places = {kernel_id: _Place(kernel_id, False, True) for kernel_id in pending}
+    if _has(database, "at_gateway"):
+        for kernel_id, host_id, legacy in database.execute("SELECT kernel_id, host_id, legacy FROM at_gateway"):
+            places[kernel_id] = _Place(host_id, bool(legacy), kernel_id in pending)
+    return places
+
+
+def _asked(database: sqlite3.Connection) -> list[Asked]:
+    if not _has(database, "asked"):
+        return []
+    rows = database.execute("SELECT kernel_id, session_uuid, host_kernel, at, before, cancelled FROM asked")
+    return [
+        Asked(kernel_id, uuid, host_kernel, parse_time(at) or utcnow(), json.loads(before), bool(cancelled))
+        for kernel_id, uuid, host_kernel, at, before, cancelled in rows
+    ]
+
+
+def _has(database: sqlite3.Connection, table: str) -> bool:
+    return bool(database.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (table,)).fetchone())
+
+
+def _kernel(row: tuple[str, ...], places: Mapping[str, _Place]) -> RemoteKernel | None:
+    place = places.get(row[0]) or _Place(row[0], False, False)
+    if not place.host_id and not place.pending:
+        # Its gateway was never asked for it: the last server ended just before.
+        return None
     try:
         kernel_id, name, host_kernel, session_uuid, session, spec, cwd, started = row
         return RemoteKernel(
@@ -188,6 +270,10 @@ def _kernel(row: tuple[str, ...]) -> RemoteKernel | None:
             cwd=cwd,
             started=parse_time(started),
             seen=True,
+            execution_state="starting" if place.pending else UNKNOWN,
+            host_id=place.host_id,
+            pending=place.pending,
+            legacy=place.legacy,
         )
     except (ValueError, TypeError, AttributeError) as error:
         log.warning("left out a remote kernel that cannot be read: %s", error)

@@ -12,8 +12,10 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from jupyter_sessions.kernels.offers import Offer, name_offers, plain_name
+from jupyter_sessions.kernels.links import speaks_v1
+from jupyter_sessions.kernels.offers import Offer, name_offers, offered_as, plain_name
 from jupyter_sessions.kernels.remote_kernel import DEAD, UNKNOWN, RemoteKernel, parse_time, utcnow
+from jupyter_sessions.model.parents import session_of
 from jupyter_sessions.model.states import State
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ __all__ = ["DEAD", "UNKNOWN", "Registry", "RemoteKernel", "alive", "end_reason",
 
 log = logging.getLogger(__name__)
 
-What = Literal["added", "changed", "dead", "removed"]
+What = Literal["added", "changed", "moved", "dead", "removed"]
 Listener = Callable[["RemoteKernel", What], None]
 
 COMPLETE_PATIENCE = 10.0
@@ -37,10 +39,17 @@ ENDED_NAMES = 1000
 
 
 class Registry:
-    """All remote kernels and the live hosts behind them. Used on the event loop only."""
+    """All remote kernels and the live hosts behind them. Used on the event loop only.
+
+    ``awaited`` holds, by our id, the host and its kernel's name of each start whose id at the gateway is not known yet:
+    a kernel of that name which a list names meanwhile is probably that one, and not adopted.
+    """
 
     def __init__(self) -> None:
         self._kernels: dict[str, RemoteKernel] = {}
+        # By session's uuid and id at the host.
+        self._at_host: dict[tuple[str, str], RemoteKernel] = {}
+        self.awaited: dict[str, tuple[KernelHost, str]] = {}
         self._hosts: dict[str, KernelHost] = {}
         self._listeners: list[Listener] = []
         self._host_listeners: list[Callable[[KernelHost], None]] = []
@@ -57,6 +66,10 @@ class Registry:
         """Give every kernel, oldest first."""
         return list(self._kernels.values())
 
+    def find(self, uuid: str, host_id: str) -> RemoteKernel | None:
+        """Give the kernel that a session's host knows by this id."""
+        return self._at_host.get((uuid, host_id))
+
     def of_session(self, uuid: str) -> list[RemoteKernel]:
         """Give the kernels of one session, dead ones too."""
         return [kernel for kernel in self._kernels.values() if kernel.session_uuid == uuid]
@@ -64,15 +77,55 @@ class Registry:
     def add(self, kernel: RemoteKernel) -> None:
         """Take a kernel in and tell ``added``; one of the same id is replaced."""
         kernel.registry = self
+        before = self._kernels.get(kernel.kernel_id)
+        if before is not None:
+            self._unindex(before)
         self._kernels[kernel.kernel_id] = kernel
+        self._index(kernel)
         self._tell(kernel, "added")
 
     def remove(self, kernel_id: str) -> RemoteKernel | None:
         """Forget a kernel and tell ``removed``; gives it, or None where it was not known."""
         kernel = self._kernels.pop(kernel_id, None)
         if kernel is not None:
+            self._unindex(kernel)
             self._tell(kernel, "removed")
         return kernel
+
+    def _index(self, kernel: RemoteKernel) -> None:
+        if kernel.host_id:
+            self._at_host[kernel.session_uuid, kernel.host_id] = kernel
+
+    def _unindex(self, kernel: RemoteKernel) -> None:
+        place = (kernel.session_uuid, kernel.host_id)
+        if self._at_host.get(place) is kernel:
+            del self._at_host[place]
+
+    def unplace(self, kernel: RemoteKernel) -> None:
+        """Forget where a kernel was at its host: it is to be started anew."""
+        self._unindex(kernel)
+        kernel.host_id = ""
+
+    def assign(self, kernel: RemoteKernel, host_id: str) -> None:
+        """Take the answer to a kernel's start: its id at the host. Tells ``moved``."""
+        other = self.find(kernel.session_uuid, host_id)
+        if other is not None and other is not kernel:
+            # Adopted from a list that was quicker than the answer.
+            self.remove(other.kernel_id)
+        self._unindex(kernel)
+        kernel.host_id, kernel.pending, kernel.seen = host_id, False, False
+        self._index(kernel)
+        self._tell(kernel, "moved")
+
+    def move(self, kernel: RemoteKernel, host: KernelHost) -> None:
+        """Say that a kernel belongs to another session than was known. Tells ``moved``."""
+        other = self.find(host.session_uuid, kernel.host_id)
+        if other is not None and other is not kernel:
+            self.remove(other.kernel_id)
+        self._unindex(kernel)
+        kernel.session_uuid, kernel.session = host.session_uuid, str(host.session)
+        self._index(kernel)
+        self._tell(kernel, "moved")
 
     def update(self, kernel_id: str, model: Mapping[str, Any]) -> None:
         """Take what a host says of a kernel (its REST model); tells ``changed``, only when something did.
@@ -120,6 +173,7 @@ class Registry:
         if kernel is None:
             return
         kernel.execution_state, kernel.reason, kernel.seen = "starting", "", False
+        self._index(kernel)
         kernel.last_activity = utcnow()
         self._tell(kernel, "added")
         self.update(kernel_id, model)
@@ -133,7 +187,7 @@ class Registry:
         for model in models:
             self.take(uuid, model)
         for kernel in self.of_session(uuid):
-            if kernel.kernel_id in named or kernel.dead:
+            if kernel.host_id in named or kernel.dead or kernel.pending:
                 continue
             if kernel.seen:
                 self.mark_dead(kernel.kernel_id, reason)
@@ -142,26 +196,66 @@ class Registry:
 
     def take(self, uuid: str, model: Mapping[str, Any]) -> None:
         """Take one kernel's model of a host: update it, or adopt one that another server started (again) there."""
-        kernel_id = str(model.get("id", ""))
-        host = self.host(uuid)
-        if not kernel_id or (kernel_id not in self._kernels and (host is None or model.get("execution_state") == DEAD)):
-            return
-        if kernel_id not in self._kernels and host is not None:
-            host_kernel = str(model.get("name", ""))
-            kernel = RemoteKernel(
-                kernel_id=kernel_id,
-                name=self.spec_name(host, host_kernel),
-                host_kernel=host_kernel,
-                session_uuid=uuid,
-                session=str(host.session),
-                spec=next((offer.spec for offer in host.kernels if offer.name == host_kernel), None),
-                seen=True,
-            )
-            self.add(kernel)
-        known = self._kernels[kernel_id]
-        if known.dead and host is not None and model.get("execution_state") not in (None, DEAD):
-            self.revive(kernel_id, model)
-        self.update(kernel_id, model)
+        host_id, host = str(model.get("id", "")), self.host(uuid)
+        kernel = self.find(uuid, host_id)
+        if kernel is None and host is not None and host.gateway is not None:
+            kernel = self._from_starter(host, host_id)
+        if kernel is None:
+            if not host_id or host is None or model.get("execution_state") == DEAD or self._withheld(host, model):
+                return
+            kernel = self._adopted(host, host_id, str(model.get("name", "")))
+        if host is not None and host.gateway is not None:
+            self._heard_of(kernel, host, model)
+        if kernel.dead and host is not None and model.get("execution_state") not in (None, DEAD):
+            self.revive(kernel.kernel_id, model)
+        self.update(kernel.kernel_id, model)
+
+    def _adopted(self, host: KernelHost, host_id: str, host_kernel: str) -> RemoteKernel:
+        offered = offered_as(host, host_kernel)
+        kernel = RemoteKernel(
+            kernel_id=host_id,
+            name=self.spec_name(host, host_kernel),
+            host_kernel=offered.name if offered is not None else host_kernel,
+            session_uuid=host.session_uuid,
+            session=str(host.session),
+            spec=offered.spec if offered is not None else None,
+            seen=True,
+            legacy=not speaks_v1(host),
+        )
+        self.add(kernel)
+        return kernel
+
+    def _heard_of(self, kernel: RemoteKernel, host: KernelHost, model: Mapping[str, Any]) -> None:
+        """Note what a gateway's model says besides: that the start is done, and whose kernel it is."""
+        if kernel.pending:
+            self.assign(kernel, kernel.host_id)
+        kernel.linked = session_of(model) or kernel.linked
+        if host.starter and kernel.linked:
+            owner = next((each for each in self._hosts.values() if str(each.session) == kernel.linked), None)
+            if owner is not None and not owner.starter:
+                self.move(kernel, owner)
+
+    def _from_starter(self, host: KernelHost, host_id: str) -> RemoteKernel | None:
+        """Find a session's kernel that was started at its gateway before the session was known, and move it there."""
+        for each in self._hosts.values():
+            if each.starter and each.gateway is host.gateway and not host.starter:
+                kernel = self.find(each.session_uuid, host_id)
+                if kernel is not None:
+                    self.move(kernel, host)
+                    return kernel
+        return None
+
+    def _withheld(self, host: KernelHost, model: Mapping[str, Any]) -> bool:
+        """Whether an unknown kernel is not to be adopted: a session's own by a starter, or a start's on its way."""
+        if host.gateway is None:
+            return False
+        if host.starter and session_of(model):
+            return True
+        name = model.get("name")
+        return any(
+            asked.gateway is host.gateway and wanted == name and (asked.starter or asked.session == host.session)
+            for asked, wanted in self.awaited.values()
+        )
 
     def offers(self) -> Mapping[str, Offer]:
         """Give every kernel that an ACTIVE session offers, by the name of its kernelspec."""
@@ -171,8 +265,10 @@ class Registry:
 
     def spec_name(self, host: KernelHost, host_kernel: str) -> str:
         """Give the kernelspec's name of a kernel of a session, also of one that the session does not offer."""
+        offered = offered_as(host, host_kernel)
+        wanted = offered.name if offered is not None else host_kernel
         for name, offer in self.offers().items():
-            if offer.host.session_uuid == host.session_uuid and offer.kernel.name == host_kernel:
+            if offer.host.session_uuid == host.session_uuid and offer.kernel.name == wanted:
                 return name
         return plain_name(host, host_kernel)
 
@@ -211,12 +307,20 @@ class Registry:
             self._offers = None
             for name in self.offers():
                 self._ended.pop(name, None)
+            if host.gateway is not None and not host.starter:
+                self._take_over(host)
         else:
             self._forget_host(host)
             for kernel in self.of_session(host.session_uuid):
                 self.mark_dead(kernel.kernel_id, end_reason(host))
         for listener in list(self._host_listeners):
             listener(host)
+
+    def _take_over(self, host: KernelHost) -> None:
+        """Give a session the kernels whose start has made it."""
+        for kernel in list(self._kernels.values()):
+            if kernel.linked == str(host.session) and kernel.session_uuid != host.session_uuid and not kernel.dead:
+                self.move(kernel, host)
 
     def _forget_host(self, host: KernelHost) -> None:
         for name, offer in self.offers().items():

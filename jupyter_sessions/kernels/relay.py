@@ -9,13 +9,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
-from jupyter_sessions.engines.hostlink import HostRefused, HostSocket, HostUnreachable, Sink
+from jupyter_sessions.engines.hostlink import HostRefused, HostUnreachable, Sink
 from jupyter_sessions.relay.outlet import Wait, observe, until_done
+
+if TYPE_CHECKING:
+    from jupyter_sessions.model.api import KernelSocket
 
 HELD = 16 << 20
 """Bytes held from a browser while its host is not there; beyond them the browser is not read."""
@@ -34,14 +37,14 @@ class HostLeg:
 
     def __init__(
         self,
-        dial: Callable[[Sink], Awaitable[HostSocket]],
+        dial: Callable[[Sink], Awaitable[KernelSocket]],
         deliver: Callable[[str | bytes], Wait],
         refused: Callable[[HostRefused], None],
         lost: Callable[[int | None, str], None],
         late: Callable[[str], None],
     ) -> None:
         self._dial, self._deliver, self._refused, self._lost, self._late = dial, deliver, refused, lost, late
-        self._socket: HostSocket | None = None
+        self._socket: KernelSocket | None = None
         self._held: list[str | bytes] = []
         self._held_size = 0
         self._opened: asyncio.Future[None] | None = None
@@ -81,12 +84,12 @@ class HostLeg:
     def _write(self, message: str | bytes) -> asyncio.Future[None]:
         if self._socket is None:
             raise WebSocketClosedError()
-        written = self._socket.write_message(message, binary=isinstance(message, bytes))
+        written = asyncio.ensure_future(self._socket.write_message(message, binary=isinstance(message, bytes)))
         written.add_done_callback(observe)
         return written
 
     def _until_written(self, written: asyncio.Future[None]) -> Wait:
-        protocol: Any = self._socket.protocol if self._socket is not None else None
+        protocol: Any = getattr(self._socket, "protocol", None)
         return until_done(written) if protocol is not None and protocol.stream.writing() else None
 
     async def _run(self) -> None:
@@ -113,7 +116,7 @@ class HostLeg:
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads dials, keeps no secret
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    async def _hold_open(self, ended: asyncio.Future[None]) -> HostSocket:
+    async def _hold_open(self, ended: asyncio.Future[None]) -> KernelSocket:
         def receive(message: str | bytes | None) -> Wait:
             if message is not None:
                 return self._deliver(message)

@@ -17,7 +17,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from jupyter_sessions.engines.hostlink import HostLink, HostUnreachable
+from jupyter_sessions.engines.hostlink import AnswerLost, HostUnreachable
+from jupyter_sessions.kernels.links import link_to, path_of, reachable
 from jupyter_sessions.model.errors import (
     AlreadyExists,
     FailedPrecondition,
@@ -58,6 +59,13 @@ _ERRORS: Mapping[int, type[SessionsError]] = MappingProxyType(
     }
 )
 
+# What stands between may lose an answer too.
+_BROKEN = frozenset({502, 504})
+
+
+class Unsettled(Unavailable):
+    """A start was asked of a gateway and not answered: whether it goes on is not known."""
+
 
 class RemoteHosts:
     """Acts on the kernels of ``registry``'s hosts and keeps it up to date by following them.
@@ -68,7 +76,7 @@ class RemoteHosts:
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
-        self._followers: dict[str, _Follower] = {}
+        self._followers: dict[str, _Follower | _GatewayFollower] = {}
 
     async def start(
         self,
@@ -81,15 +89,32 @@ class RemoteHosts:
         """Start the host's kernel ``host_kernel`` under ``kernel_id`` and give its REST model.
 
         ``cwd`` is an absolute working directory, None or empty for the session's own; ``env`` comes on top of the
-        session's environment. The caller puts the kernel in the registry.
+        session's environment. The caller puts the kernel in the registry. A gateway may give another id and knows no
+        folder of this machine; Unsettled where it broke off.
         """
-        body: dict[str, Any] = {"name": host_kernel, "kernel_id": kernel_id, "env": dict(env)}
-        if cwd:
+        gateway = host.gateway
+        body: dict[str, Any] = {"name": host_kernel, "env": dict(env)}
+        if gateway is None or gateway.takes_ids:
+            body["kernel_id"] = kernel_id
+        if cwd and gateway is None:
             body["cwd"] = cwd
-        model = await self._ask(host, "POST", "/api/kernels", body, START_TIMEOUT)
+        timeout = START_TIMEOUT if gateway is None else gateway.start_timeout
+        model = await self._ask(host, "POST", "/api/kernels", body, timeout)
         if not isinstance(model, dict) or "id" not in model:
             raise Internal(f"the session {host.session.id} answered no kernel's model")
         return model
+
+    async def listed(self, host: KernelHost) -> list[Mapping[str, Any]]:
+        """Give the models of all kernels behind a host's gateway."""
+        models = await self._ask(host, "GET", "/api/kernels", None, ACT_TIMEOUT)
+        if not isinstance(models, list) or not all(isinstance(each, dict) and each.get("id") for each in models):
+            raise Internal(f"the kernels of {host.session.parent} cannot be read")
+        return models
+
+    async def end(self, host: KernelHost, host_id: str) -> None:
+        """End a kernel that no registry knows; one that is gone already is no error."""
+        with contextlib.suppress(NotFound):
+            await self._ask(host, "DELETE", f"/api/kernels/{quote(host_id, safe='')}", None, ACT_TIMEOUT)
 
     async def interrupt(self, kernel: RemoteKernel) -> None:
         """Interrupt what the kernel is doing."""
@@ -97,8 +122,10 @@ class RemoteHosts:
 
     async def restart(self, kernel: RemoteKernel) -> None:
         """Restart the kernel under its id; returns when it runs again. Its websockets stay."""
+        host = self._registry.host(kernel.session_uuid)
+        gateway = host.gateway if host is not None else None
         # The model in the answer may be older than what the stream has told meanwhile, and would then stay.
-        await self._act(kernel, "POST", "/restart", START_TIMEOUT)
+        await self._act(kernel, "POST", "/restart", START_TIMEOUT if gateway is None else gateway.start_timeout)
 
     async def shutdown(self, kernel: RemoteKernel) -> None:
         """End the kernel and forget it; one that is gone already is no error."""
@@ -114,7 +141,8 @@ class RemoteHosts:
             return
         if present is not None:
             present.close()
-        self._followers[host.session_uuid] = _Follower(self._registry, host)
+        kind = _Follower if host.gateway is None else _GatewayFollower
+        self._followers[host.session_uuid] = kind(self._registry, host)
 
     def unfollow(self, uuid: str) -> None:
         """Stop following a session's host; harmless where none is followed."""
@@ -128,29 +156,37 @@ class RemoteHosts:
         self._followers.clear()
         for follower in followers:
             follower.close()
-        await asyncio.gather(*(follower.task for follower in followers), return_exceptions=True)
+        tasks = [follower.task for follower in followers if follower.task is not None]
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _act(self, kernel: RemoteKernel, method: str, action: str, timeout: float) -> Any:
         host = self._registry.host(kernel.session_uuid)
         if host is None:
             raise Unavailable(f"the session of kernel {kernel.kernel_id} ({kernel.session}) is not known to be ACTIVE")
-        path = f"/api/kernels/{quote(kernel.kernel_id, safe='')}{action}"
+        try:
+            path = f"{path_of(kernel)}{action}"
+        except HostUnreachable as error:
+            raise Unavailable(error.reason) from None
         return await self._ask(host, method, path, {} if method == "POST" else None, timeout)
 
     @staticmethod
     async def _ask(host: KernelHost, method: str, path: str, body: Any, timeout: float) -> Any:
-        if not host.address:
+        if not reachable(host):
             raise Unavailable(f"the session {host.session.id} is {host.state.name}: it has no kernels now")
-        link = HostLink(host.address, host.token, host.uid)
+        link = link_to(host)
         try:
             status, answer = await link.request(method, path, body, timeout)
         except HostUnreachable as error:
-            raise Unavailable(f"the session {host.session.id} cannot be reached: {error.reason}") from None
+            kind = Unsettled if isinstance(error, AnswerLost) else Unavailable
+            raise kind(f"{_named(host)} cannot be reached: {error.reason}") from None
         finally:
             link.close()
         if status >= 300:
             said = _message(answer) or f"it answered {status}"
-            raise _ERRORS.get(status, Internal)(f"session {host.session.id}: {said}")
+            broken = status in _BROKEN and host.gateway is not None
+            raise (Unsettled if broken else _ERRORS.get(status, Internal))(
+                f"{_named(host).removeprefix('the ')}: {said}"
+            )
         return answer
 
     def _forget(self, kernel_id: str, reason: str) -> None:
@@ -164,9 +200,9 @@ class _Follower:
 
     def __init__(self, registry: Registry, host: KernelHost) -> None:
         self._registry, self._host = registry, host
-        self._link = HostLink(host.address, host.token, host.uid)
+        self._link = link_to(host)
         self._heard = False
-        self.task = asyncio.get_running_loop().create_task(self._run())
+        self.task: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(self._run())
 
     def reaches(self, host: KernelHost) -> bool:
         """Whether following ``host`` would be just this."""
@@ -175,7 +211,8 @@ class _Follower:
 
     def close(self) -> None:
         """Stop."""
-        self.task.cancel()
+        if self.task is not None:
+            self.task.cancel()
         self._link.close()
 
     async def _run(self) -> None:
@@ -217,17 +254,49 @@ class _Follower:
             socket.close()
 
     def _take(self, event: Mapping[str, Any]) -> None:
-        kind, uuid = event["type"], self._host.session_uuid
-        if kind == "kernels":
-            self._registry.sync(uuid, event["kernels"])
-            self._heard = True
-        elif kind == "kernel":
-            self._registry.take(uuid, event["kernel"])
-        elif kind == "gone":
-            kernel = self._registry.get(str(event["id"]))
-            if kernel is not None and kernel.session_uuid == uuid:
-                self._registry.mark_dead(kernel.kernel_id, str(event.get("reason") or GONE))
-                self._registry.remove(kernel.kernel_id)
+        take_event(self._registry, self._host.session_uuid, event)
+        self._heard = self._heard or event["type"] == "kernels"
+
+
+class _GatewayFollower:
+    """Hears of one host's kernels from its gateway, until closed."""
+
+    task: asyncio.Task[None] | None = None
+
+    def __init__(self, registry: Registry, host: KernelHost) -> None:
+        self._registry, self._host = registry, host
+        assert host.gateway is not None  # noqa: S101 - for the type alone
+        self._unfollow = host.gateway.follow(host, self._take)
+
+    def reaches(self, host: KernelHost) -> bool:
+        """Whether following ``host`` would be just this."""
+        return self._host.gateway is host.gateway and self._host.session == host.session
+
+    def close(self) -> None:
+        """Stop."""
+        self._unfollow()
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        take_event(self._registry, self._host.session_uuid, event)
+
+
+def take_event(registry: Registry, uuid: str, event: Mapping[str, Any]) -> None:
+    """Take one event of a host's side stream into the registry; raises what a malformed one raises."""
+    kind = event["type"]
+    if kind == "kernels":
+        registry.sync(uuid, event["kernels"])
+    elif kind == "kernel":
+        registry.take(uuid, event["kernel"])
+    elif kind == "gone":
+        kernel = registry.find(uuid, str(event["id"]))
+        if kernel is not None:
+            registry.mark_dead(kernel.kernel_id, str(event.get("reason") or GONE))
+            registry.remove(kernel.kernel_id)
+
+
+def _named(host: KernelHost) -> str:
+    """Name a host in a message."""
+    return f"the kernel gateway of {host.session.parent}" if host.starter else f"the session {host.session.id}"
 
 
 def _message(answer: Any) -> str:

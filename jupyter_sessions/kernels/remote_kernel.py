@@ -49,6 +49,9 @@ class RemoteKernel(Configurable):
     ``last_activity`` and ``started`` are aware. ``reason`` says why the kernel died, else is empty. ``cwd`` is the
     folder it was started in, ``env`` what it gets on top at its next start, ``callbacks`` who wants to hear of its
     ``restart`` or ``dead``, ``restarting`` whether they were told of a restart that is under way.
+
+    Behind a gateway: ``host_id`` is its id there (``""`` while that is not known), ``pending`` whether the start is not
+    answered yet, ``legacy`` whether its channels speak only JSON, ``linked`` the session that its model names.
     """
 
     def __init__(
@@ -65,6 +68,9 @@ class RemoteKernel(Configurable):
         last_activity: datetime | None = None,
         cwd: str = "",
         seen: bool = False,
+        host_id: str | None = None,
+        pending: bool = False,
+        legacy: bool = False,
     ) -> None:
         super().__init__()
         self.kernel_id = kernel_id
@@ -84,6 +90,10 @@ class RemoteKernel(Configurable):
         self.restarting = False
         # Whether a list of the host's may be missing it: a list sent before the start lacks a kernel just started.
         self.seen = seen
+        self.host_id = kernel_id if host_id is None else host_id
+        self.pending = pending
+        self.legacy = legacy
+        self.linked = ""
         self.registry: Registry | None = None
 
     @property

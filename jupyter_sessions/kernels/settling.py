@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+GATEWAY = "gateway:"
+"""What the uuid of a starter host begins with, which is no session."""
 ASK_AGAIN = 30.0
 """Seconds between two rounds of questions."""
 
@@ -39,7 +41,8 @@ class Settling:
             await self._task
 
     def _open(self) -> dict[str, str]:
-        kernels = alive(self._registry.all())
+        # Of a gateway itself nobody can say that it has ended: its kernels stay unknown until it is heard.
+        kernels = [each for each in alive(self._registry.all()) if not each.session_uuid.startswith(GATEWAY)]
         return {each.session_uuid: each.session for each in kernels if self._registry.host(each.session_uuid) is None}
 
     async def _run(self) -> None:

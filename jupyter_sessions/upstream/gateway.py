@@ -115,7 +115,12 @@ class LocationGateway:
                 return lambda: None
             stream = Stream(self.wire, str(host.session), take)
             self._side_streams.append(stream)
-            return stream.close
+
+            def unfollow() -> None:
+                stream.close()
+                _discard(self._side_streams, stream)
+
+            return unfollow
         follower = Follower(None if host.starter else str(host.session), take)
         self._followers.append(follower)
         self._wake.set()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jupyter_sessions.engines.hostlink import HostUnreachable
-from jupyter_sessions.upstream.gateway_specs import session_of
+from jupyter_sessions.model.parents import session_of
 
 if TYPE_CHECKING:
     from jupyter_sessions.upstream.gateway_wire import Wire

@@ -6,25 +6,10 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from jupyter_sessions.model.api import OfferedKernel
-
-SERVICE = "//dataproc.googleapis.com/"
-LINK = "endpointParentResource"
+from jupyter_sessions.model.parents import session_named
 
 # What a kernelspec says besides its own fields, which a picker is to know.
 _SHOWN = ("display_name", "language", "interrupt_mode", "metadata", "kernel_protocol_version")
-
-
-def parent_of(holder: object) -> str:
-    """Give the resource that ``holder`` (a spec's ``resources``, a kernel's ``metadata``) names, ``""`` if none."""
-    named = holder.get(LINK) if isinstance(holder, Mapping) else None
-    return named.removeprefix(SERVICE).strip("/") if isinstance(named, str) else ""
-
-
-def session_of(model: Mapping[str, Any]) -> str:
-    """Give the full name of the session that a kernel's model names, ``""`` where it names none."""
-    parent = parent_of(model.get("metadata"))
-    parts = parent.split("/")
-    return parent if len(parts) == 6 and parts[4] == "sessions" and parts[5] else ""
 
 
 class Specs:
@@ -33,39 +18,38 @@ class Specs:
     def __init__(self, answer: object = None) -> None:
         body: Mapping[str, Any] = answer if isinstance(answer, Mapping) else {}
         listed = body.get("kernelspecs")
-        self._by_parent: dict[str, list[OfferedKernel]] = {}
+        self._by_session: dict[str, list[OfferedKernel]] = {}
         self._loose: list[OfferedKernel] = []
         for key, entry in listed.items() if isinstance(listed, Mapping) else ():
             offered = _offered(str(key), entry)
             if offered is None:
                 continue
-            parent = parent_of(entry.get("resources"))
-            parts = parent.split("/")
-            if len(parts) == 6 and parts[4] == "sessions" and parts[5]:
-                self._by_parent.setdefault(parent, []).append(offered)
+            session = session_named(entry.get("resources"))
+            if session:
+                self._by_session.setdefault(session, []).append(offered)
             else:
                 self._loose.append(offered)
         default = body.get("default")
-        for kernels in self._by_parent.values():
+        for kernels in self._by_session.values():
             kernels.sort(key=lambda kernel: kernel.name != default)
         self.warnings = [each for each in _list(body.get("warnings")) if isinstance(each, Mapping)]
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Specs) and (self._by_parent, self._loose) == (other._by_parent, other._loose)
+        return isinstance(other, Specs) and (self._by_session, self._loose) == (other._by_session, other._loose)
 
     __hash__ = None  # type: ignore[assignment]  # compared, never a key
 
     def of(self, session: str) -> list[OfferedKernel]:
         """Give what the session of this full name offers."""
-        return list(self._by_parent.get(session, ()))
+        return list(self._by_session.get(session, ()))
 
     def loose(self, known: Collection[str] | None = None) -> list[OfferedKernel]:
         """Give what belongs to no session: templates, clusters, plain ones.
 
         With ``known``, the full names of all sessions, also what names a session that is none of them.
         """
-        strange = [] if known is None else [name for name in self._by_parent if name not in known]
-        return self._loose + [kernel for name in strange for kernel in self._by_parent[name]]
+        strange = [] if known is None else [name for name in self._by_session if name not in known]
+        return self._loose + [kernel for name in strange for kernel in self._by_session[name]]
 
 
 def _offered(key: str, entry: object) -> OfferedKernel | None:

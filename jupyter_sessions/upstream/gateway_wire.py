@@ -16,10 +16,10 @@ from urllib.parse import urlsplit
 
 from tornado import httpclient
 from tornado.httputil import HTTPHeaders
-from tornado.simple_httpclient import SimpleAsyncHTTPClient
+from tornado.simple_httpclient import HTTPStreamClosedError, HTTPTimeoutError, SimpleAsyncHTTPClient
 from tornado.websocket import WebSocketClientConnection, WebSocketError
 
-from jupyter_sessions.engines.hostlink import HostRefused, HostSocket, HostUnreachable, Sink
+from jupyter_sessions.engines.hostlink import AnswerLost, HostRefused, HostSocket, HostUnreachable, Sink
 from jupyter_sessions.model.errors import SessionsError
 from jupyter_sessions.upstream.gateway_tunnel import Tunnel, proxy_for, tls_context
 
@@ -57,8 +57,8 @@ def _loopback(host: str) -> bool:
 class Wire:
     """Speaks to the server at ``url`` (without a slash at its end); ``extra`` headers go with each request.
 
-    Both methods raise HostUnreachable, and ``websocket`` HostRefused where an HTTP status is answered instead.
-    Belongs to the event loop it is first used on.
+    Both methods raise HostUnreachable; ``request`` AnswerLost where it may have been carried out, ``websocket``
+    HostRefused where an HTTP status is answered instead. Belongs to the event loop it is first used on.
     """
 
     def __init__(
@@ -136,7 +136,16 @@ class Wire:
             request = httpclient.HTTPRequest(
                 self._target(path), method, self._sent(headers), payload, **await self._options(timeout)
             )
+        except Exception as error:
+            raise self._mapped(error) from None
+        try:
             return await self._http().fetch(request, raise_error=False)
+        except (HTTPStreamClosedError, HTTPTimeoutError) as error:
+            if "during request" in str(error) or isinstance(error, HTTPStreamClosedError):
+                raise AnswerLost(f"{self._host} gave no answer: {error.message}") from None
+            raise self._mapped(error) from None
+        except (ConnectionResetError, BrokenPipeError, TimeoutError) as error:
+            raise AnswerLost(f"the connection to {self._host} broke: {error}") from None
         except Exception as error:
             raise self._mapped(error) from None
 
