@@ -144,7 +144,11 @@ class ApiRules(JupyterHandler):
         if self._closing:
             self.set_header("Connection", "close")
         self.set_header("Content-Type", "application/json")
-        self.finish(json.dumps(error.body(), ensure_ascii=False).encode("utf-8", "replace"))
+        self.finish(json.dumps(self.error_body(error), ensure_ascii=False).encode("utf-8", "replace"))
+
+    def error_body(self, error: SessionsError) -> Mapping[str, Any]:
+        """Give the JSON that a failure is told as."""
+        return error.body()
 
     def log_exception(
         self, typ: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None

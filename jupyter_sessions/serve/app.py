@@ -18,11 +18,11 @@ from jupyter_server.auth import AllowAllAuthorizer, Authorizer, IdentityProvider
 from traitlets import Bool, Integer, Set, Type, Unicode, default
 
 from jupyter_sessions.config.tokens import TokensFault, read_tokens
-from jupyter_sessions.handlers.base import Setup
 from jupyter_sessions.handlers.gate import Gate
 from jupyter_sessions.model import names
 from jupyter_sessions.model.errors import SessionsError
 from jupyter_sessions.serve import identity
+from jupyter_sessions.serve.gateway import GatewaySetup
 from jupyter_sessions.serve.identity import Admission, OwnToken, TokenIdentityProvider, TokenUsers
 from jupyter_sessions.serve.server import Server, write_port
 from jupyter_sessions.serve.service import Plan, Service
@@ -71,6 +71,9 @@ class ServeApp(JupyterApp):
         False,
         help="TLS ends at a proxy in front: plain http is fine on any address, X-Forwarded-* headers are believed.",
     ).tag(config=True)
+    template_kernels = Bool(
+        False, help="Offer a kernelspec for each template, too; to start its kernel makes a session."
+    ).tag(config=True)
     root_dir = Unicode("~", help="Where sessions begin that name no local:cwd.").tag(config=True)
     max_sessions = Integer(0, min=0, help="How many sessions of one user may live at a time; 0: any.").tag(config=True)
     default_ttl = Integer(14 * DAY, **LIMIT, help="A session's ttl where it names none, in seconds.").tag(config=True)
@@ -106,6 +109,7 @@ class ServeApp(JupyterApp):
     flags = {  # noqa: RUF012 - as above
         **base_flags,
         "behind-proxy": ({"ServeApp": {"behind_proxy": True}}, "TLS ends at a proxy in front of this service."),
+        "template-kernels": ({"ServeApp": {"template_kernels": True}}, "Offer a kernelspec for each template, too."),
     }
 
     @default("sessions_dir")
@@ -133,10 +137,16 @@ class ServeApp(JupyterApp):
         refusal = identity.of_this_machine if os.geteuid() == 0 else identity.only(own)
         provider, token = self._provider(own, refusal)
         gate = Gate()
-        setup = Setup(gate, frozenset(self.admins), name_caller=Admission(own, refusal))
         authorizer = self.authorizer_class(parent=self, identity_provider=provider)
         settings = handler_settings(address, provider, authorizer, self.config, _log_request)
         service = Service(self._plan())
+        setup = GatewaySetup(
+            gate,
+            frozenset(self.admins),
+            name_caller=Admission(own, refusal),
+            hosts=service.embedded,
+            template_kernels=self.template_kernels,
+        )
         server = Server(service, setup, gate, settings, address)
         port = server.listen()
         await service.start()
@@ -146,6 +156,7 @@ class ServeApp(JupyterApp):
             await stop.wait()
         finally:
             await server.stop()
+            await setup.close()
             await service.stop()
 
     def _provider(self, own: str, refusal: Callable[[str], str]) -> tuple[IdentityProvider, OwnToken | None]:

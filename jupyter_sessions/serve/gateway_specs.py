@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jupyter_sessions.model.names import SessionName
+from jupyter_sessions.model.parents import LINK
 
 if TYPE_CHECKING:
     from jupyter_sessions.model.api import KernelHost, OfferedKernel
     from jupyter_sessions.model.resources import SessionTemplate
 
 SERVICE = "//dataproc.googleapis.com/"
-"""What stands before a resource's name in ``endpointParentResource``: clients made for Google's gateway look for it."""
-PARENT = "endpointParentResource"
+"""What stands before a resource's name in the link to it: clients made for Google's gateway look for it."""
 NO_DEFAULT = "python3"
 """The default where no session is ACTIVE: Jupyter wants a string, and a server that mixes in kernels of its own makes
 it the default of those too."""
@@ -42,7 +42,6 @@ class Offer:
             "session": str(session),
             "sessionUuid": self.host.session_uuid,
             "location": str(session.parent),
-            "kernel": self.kernel.name,
         }
         title = own.get("display_name") or self.kernel.name
         spec = _spec(f"{self.host.display_name or session.id}: {title}", own.get("language") or "", metadata)
@@ -52,25 +51,33 @@ class Offer:
         return {"name": self.name, "spec": spec, "resources": {**resources, **parent_resource(session)}}
 
 
-def name_offers(hosts: Iterable[KernelHost]) -> dict[str, Offer]:
-    """Give every kernel that the sessions offer by the name of its kernelspec, in the order of ``hosts``.
+def spec_names(host: KernelHost) -> dict[str, str]:
+    """Give the kernelspec's name of each kernel that a session offers: unique within its location, safe in URLs.
 
-    One that collides gets the first free suffix ``.2``, ``.3``, …
+    Kernels whose names differ in what a URL cannot hold get a suffix: ``.2``, ``.3``, …
     """
+    names: dict[str, str] = {}
+    for kernel in host.kernels:
+        plain = name = plain_name(host.session, kernel.name)
+        number = 1
+        while name in names.values():
+            number += 1
+            name = f"{plain}.{number}"
+        names[kernel.name] = name
+    return names
+
+
+def name_offers(hosts: Iterable[KernelHost]) -> dict[str, Offer]:
+    """Give every kernel that the sessions offer by the name of its kernelspec, in the order of ``hosts``."""
     offers: dict[str, Offer] = {}
     for host in hosts:
-        for kernel in host.kernels:
-            plain = name = plain_name(host.session, kernel.name)
-            number = 1
-            while name in offers:
-                number += 1
-                name = f"{plain}.{number}"
-            offers[name] = Offer(name, host, kernel)
+        names = spec_names(host)
+        offers.update({names[kernel.name]: Offer(names[kernel.name], host, kernel) for kernel in host.kernels})
     return offers
 
 
 def plain_name(session: SessionName, kernel: str) -> str:
-    """Give the kernelspec's name of a session's kernel unless that is taken: safe in URLs, lower case as Jupyter's."""
+    """Give the kernelspec's name of a session's kernel unless that is taken; lower case, as Jupyter wants it."""
     return _FOREIGN.sub("-", f"{session.id}.{kernel}".lower())
 
 
@@ -81,7 +88,7 @@ def default_of(names: Iterable[str]) -> str:
 
 def parent_resource(session: SessionName) -> dict[str, str]:
     """Give the sure link from a kernel or kernelspec to its session."""
-    return {PARENT: f"{SERVICE}{session}"}
+    return {LINK: f"{SERVICE}{session}"}
 
 
 def template_model(template: SessionTemplate) -> dict[str, Any]:
@@ -93,7 +100,7 @@ def template_model(template: SessionTemplate) -> dict[str, Any]:
     return {
         "name": f"{TEMPLATE}{name.id}",
         "spec": spec,
-        "resources": {PARENT: f"{SERVICE}{name.parent}/sessions"},
+        "resources": {LINK: f"{SERVICE}{name.parent}/sessions"},
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.util
 import logging
 import weakref
 from collections.abc import Mapping
@@ -16,12 +15,12 @@ from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from jupyter_sessions.handlers.base import Setup
 from jupyter_sessions.handlers.gate import Gate
 from jupyter_sessions.handlers.mount import handlers
 from jupyter_sessions.handlers.resources import RefusedPath
 from jupyter_sessions.model.errors import NotFound
 from jupyter_sessions.serve import health
+from jupyter_sessions.serve.gateway import GatewaySetup, gateway_handlers
 from jupyter_sessions.serve.service import Service
 from jupyter_sessions.serve.settings import Address, Refused
 
@@ -69,7 +68,9 @@ def _waits(request: HTTPServerRequest) -> bool:
 class Server:
     """Serves one service on one port. ``settings`` are tornado's; ``setup`` what the handlers are given."""
 
-    def __init__(self, service: Service, setup: Setup, gate: Gate, settings: Mapping[str, Any], address: Address):
+    def __init__(
+        self, service: Service, setup: GatewaySetup, gate: Gate, settings: Mapping[str, Any], address: Address
+    ):
         self._service = service
         self._gate = gate
         self._address = address
@@ -78,7 +79,7 @@ class Server:
         rows: list[Any] = [(health.PATH, health.HealthHandler, {"fault": self.fault})]
         for prefix in PREFIXES:
             rows += handlers(setup, prefix)
-        rows += _gateway_handlers(setup)
+        rows += gateway_handlers(setup)
         rows += _pages_of(settings["identity_provider"])
         self._application = CountingApplication(
             rows, default_handler_class=RefusedPath, default_handler_args=nothing, **settings
@@ -116,15 +117,6 @@ class Server:
             self._http.stop()
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._http.close_all_connections(), 2.0)
-
-
-def _gateway_handlers(setup: Setup) -> list[Any]:
-    """Give the handlers of the kernel gateway."""
-    if importlib.util.find_spec("jupyter_sessions.serve.gateway") is None:
-        return []
-    from jupyter_sessions.serve.gateway import gateway_handlers
-
-    return list(gateway_handlers(setup))
 
 
 def _pages_of(provider: Any) -> list[Any]:
