@@ -1,0 +1,82 @@
+"""``jupyter sessions doctor``: runs the checks as a program of their own, and shows what they found."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jupyter_sessions.cli import output
+from jupyter_sessions.cli.programs import command
+
+PROGRAM = "jupyter_sessions.doctor"
+EXAMPLE = "Examples: `jupyter sessions doctor`; `jupyter sessions doctor -o json | jq '.findings[] | .remedy'`"
+STYLES = {"ok": "green", "warn": "yellow", "fault": "bold red"}
+
+app = typer.Typer(rich_markup_mode="markdown")
+
+
+@app.command(epilog=f"{EXAMPLE}\n\n{output.EXITS}")
+def doctor(
+    form: Annotated[
+        output.Format, typer.Option("-o", "--output", help="How to write what was found.")
+    ] = output.Format.TABLE,
+    location: Annotated[
+        list[str] | None,
+        typer.Option(metavar="projects/P/locations/L", help="Try only this location; may be repeated."),
+    ] = None,
+    data_dir: Annotated[Path | None, typer.Option(help="Where sessions are kept, if not where Jupyter says.")] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Show warnings and faults only, and no progress.")
+    ] = False,
+) -> None:
+    """Check configuration, locations, store, engine and extension; say what is wrong and how to mend it.
+
+    Nothing is changed, and no secret is shown.
+    """
+    arguments = ["--json", *(f"--location={name}" for name in location or ())]
+    arguments += [f"--data-dir={data_dir}"] if data_dir is not None else []
+    arguments += ["--quiet"] if quiet else []
+    report = _run(command(PROGRAM, arguments))
+    findings = [row for row in report["findings"] if not quiet or row["level"] != "ok"]
+    if form is output.Format.TABLE:
+        _show(findings)
+    else:
+        output.write({**report, "findings": findings}, form)
+    faults = sum(row["level"] == "fault" for row in findings)
+    warnings = sum(row["level"] == "warn" for row in findings)
+    output.say(f"{_counted(faults, 'fault')}, {_counted(warnings, 'warning')}")
+    raise typer.Exit(output.FAULTS if faults else output.OK)
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number or 'no'} {word}{'' if number == 1 else 's'}"
+
+
+def _run(argv: Sequence[str]) -> Mapping[str, Any]:
+    """Run the checks and give their report; their progress goes to stderr as it comes."""
+    done = subprocess.run(argv, stdout=subprocess.PIPE, check=False)  # noqa: S603 - this interpreter, a module of ours
+    if done.returncode == output.USAGE:
+        raise typer.Exit(output.USAGE)
+    try:
+        report: Mapping[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        output.say(f"the checks broke off with exit status {done.returncode}; what they said is above")
+        raise typer.Exit(output.BROKEN) from None
+    return report
+
+
+def _show(findings: Sequence[Mapping[str, Any]]) -> None:
+    if not findings:
+        return
+    made = output.table(("", "what", "why", "remedy"))
+    for row in findings:
+        level = row["level"]
+        what = f"{row['subject']}: {row['what']}" if row["subject"] else row["what"]
+        cells = [output.cell(level, STYLES.get(level, "")), *map(output.cell, (what, row["why"], row["remedy"]))]
+        made.add_row(*cells)
+    output.show(made)

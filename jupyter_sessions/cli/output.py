@@ -1,0 +1,71 @@
+"""What commands write: data on stdout in the format asked for, talk on stderr, and how they exit."""
+
+from __future__ import annotations
+
+import enum
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
+    from rich.text import Text
+
+OK, FAULTS, USAGE, BROKEN = 0, 1, 2, 3
+"""Exit codes: all is well; faults were found or the act failed; it was not understood; a program it needs broke."""
+EXITS = "Exit codes: 0 all is well, 1 faults or a failure, 2 not understood, 3 a program it needs broke."
+
+
+class Format(str, enum.Enum):
+    """How data are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    YAML = "yaml"
+
+
+def plain(text: str) -> str:
+    """Give a text without what a terminal would act on: an answer from elsewhere may hold anything."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text)
+
+
+def cell(text: str, style: str = "") -> Text:
+    """Give a table's cell: without markup, and without what a terminal would act on."""
+    from rich.text import Text
+
+    return Text(plain(text), style)
+
+
+def table(columns: Sequence[str]) -> Table:
+    """Make an empty table; its colours are for a terminal alone."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    made = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for column in columns:
+        made.add_column(column, overflow="fold")
+    return made
+
+
+def show(made: Table) -> None:
+    """Write a table to stdout."""
+    from rich.console import Console
+
+    Console(file=sys.stdout, highlight=False).print(made)
+
+
+def write(data: Mapping[str, Any] | Sequence[Any], form: Format) -> None:
+    """Write data to stdout as JSON or YAML."""
+    if form is Format.YAML:
+        import yaml
+
+        yaml.safe_dump(data, sys.stdout, sort_keys=False, allow_unicode=True)
+    else:
+        json.dump(data, sys.stdout, indent=2, ensure_ascii=False)
+        sys.stdout.write("\n")
+
+
+def say(text: str) -> None:
+    """Write talk to stderr."""
+    print(plain(text), file=sys.stderr)
