@@ -17,6 +17,7 @@ PROJECTS_HOST = "cloudresourcemanager.googleapis.com"
 """Where a project's number is looked up."""
 SECURE = {"https": 443, "wss": 443}
 PLAIN = {"http": 80, "ws": 80}
+STRANGE = re.compile(r"[\s\\\x00-\x1f\x7f]")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
@@ -27,7 +28,8 @@ def check_target(config: LocationConfig, url: str) -> None:
     with Google's credentials only to Google's hosts, of which the one that knows projects' numbers is allowed besides.
     """
     try:
-        parts = urlsplit(url)
+        # Two readers of a URL with such signs in it may see two hosts.
+        parts = urlsplit("" if STRANGE.search(url) else url)
         host, port = (parts.hostname or "").rstrip(".").lower(), _port(parts)
     except ValueError:
         raise FailedPrecondition(f"{config.name}: this is no URL, so no credentials are sent there") from None

@@ -39,6 +39,8 @@ from jupyter_sessions.upstream.targets import check_target, proxies, verificatio
 T = TypeVar("T")
 THREADS = 8
 """Requests of one location that are under way at a time; more of them wait."""
+GRACE = 0.1
+"""Seconds that a thread has to say by itself what it waited for in vain, before it is cut off."""
 FRONT = frozenset({502, 503, 504})
 """Answers that say that what was to answer could not."""
 PATH = re.compile(r"(?!.*(?:^|/)\.{1,2}(?:/|$))[^\s?#\\\x00-\x1f\x7f]+")
@@ -179,16 +181,12 @@ class HttpTransport:
         try:
             # Each try ends in time by itself; this ends a pause that would not.
             return await asyncio.wait_for(loop(), self._remaining(call) + 0.5)
-        except Failed:
-            pass
-        except asyncio.TimeoutError:
-            if last is None:
-                raise DeadlineExceeded(f"{self._host} did not answer in time") from None
-        assert last is not None
+        except (Failed, asyncio.TimeoutError):
+            failed = last or Failed(DeadlineExceeded(f"{self._host} did not answer in time"))
         # However many tries: one burst of these does not make an upstream unreachable.
-        if last.unreadable and not self._closed:
-            self._breaker.failed(last.error)
-        raise last.error
+        if failed.unreadable and not self._closed:
+            self._breaker.failed(failed.error)
+        raise failed.error
 
     def _hook(self, call: _Call) -> Callable[[Exception], bool | float]:
         def decide(error: Exception) -> bool | float:
@@ -280,7 +278,7 @@ class HttpTransport:
         future = in_thread(work, f"upstream {self._config.name}", done)
         self._lines[line] = future
         try:
-            return await asyncio.wait_for(future, seconds)
+            return await asyncio.wait_for(future, seconds + GRACE)
         except asyncio.TimeoutError:
             error = DeadlineExceeded(f"{self._host} did not answer within {seconds:.3g} s")
             raise Fault(error, late=True) from None
