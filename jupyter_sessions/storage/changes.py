@@ -10,6 +10,8 @@ from jupyter_sessions.model.api import Change
 from jupyter_sessions.model.names import LocationName
 from jupyter_sessions.model.states import State
 
+States = tuple[State, State]
+"""The old state and the new."""
 KEPT_ROWS = 10_000
 KEPT_NS = 7 * 86_400 * 10**9
 BATCH = 500
@@ -20,12 +22,12 @@ def append(
     parent: LocationName,
     session: str,
     session_uuid: str,
-    states: tuple[State, State],
+    states: States,
     message: str,
     time: int,
     owner: str | None = None,
 ) -> int:
-    """Write one change (``states`` are the old and the new) inside the caller's transaction; give its sequence.
+    """Write one change inside the caller's transaction; give its sequence.
 
     ``owner`` is whose session it is, None in a file whose log knows no owners.
     """

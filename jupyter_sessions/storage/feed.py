@@ -47,6 +47,7 @@ class ChangeFeed:
         self._listeners = Listeners[Change]()
         self._news = asyncio.Event()
         self._closed = False
+        self._resets = 0
 
     async def start(self) -> None:
         """Begin at the end of the log: what came before is in the rows already."""
@@ -55,6 +56,11 @@ class ChangeFeed:
     def close(self) -> None:
         """End every watch."""
         self._closed = True
+        self._wake()
+
+    def reset(self) -> None:
+        """Tell every watch to list again: more is new than the log says."""
+        self._resets += 1
         self._wake()
 
     def _wake(self) -> None:
@@ -107,8 +113,12 @@ class ChangeFeed:
         where the log does not reach back to ``after``, or was never that long.
         """
         position = self._told if after is None else after
+        resets = self._resets
         while not self._closed:
             news = self._news
+            if resets != self._resets:
+                resets, position = self._resets, self._told
+                yield Reset(self._parent, position)
             position, found = await self._next(position, owner)
             for item in found:
                 yield item

@@ -1,0 +1,309 @@
+"""The news of another jupyter_sessions: its own change stream, under its own sequences, resumed where it broke off."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from jupyter_sessions.engines.hostlink import HostSocket, HostUnreachable
+from jupyter_sessions.model.api import Change, ListRequest, Reset
+from jupyter_sessions.model.errors import Internal, NotFound, SessionsError, Unavailable
+from jupyter_sessions.model.names import parse_session
+from jupyter_sessions.model.pages import MAX_SIZE
+from jupyter_sessions.model.states import State
+from jupyter_sessions.model.times import format_time, parse_time
+from jupyter_sessions.upstream.known import Known
+from jupyter_sessions.upstream.paths import location_path
+from jupyter_sessions.upstream.place import Place
+
+if TYPE_CHECKING:
+    from jupyter_sessions.upstream.gateway_wire import Wire
+
+log = logging.getLogger(__name__)
+KEPT = 10_000
+"""Changes kept for watchers that come back."""
+FEW = 16
+"""Sessions that are asked for one by one after a batch of changes; of more, all are listed."""
+PAUSE = (0.2, 10.0)
+"""The first and the longest wait before a broken stream is opened again, in seconds."""
+PATIENCE = 2.0
+"""Seconds that an answer waits for the stream to tell what it shows."""
+HOLD = 30.0
+"""Seconds for which a page holds while the stream says nothing: samples of usage are not told."""
+MESSAGE = 1 << 20
+"""Largest change that is read, in bytes."""
+
+
+class Relayed:
+    """The feed of another server of ours. ``wire`` reaches its endpoint, ``probe`` asks whether it answers at all."""
+
+    def __init__(self, place: Place, wire: Wire, probe: Callable[[], Any]) -> None:
+        self._place = place
+        self._wire = wire
+        self._probe = probe
+        place.journal.logs = False
+        self._path = f"/v1/{location_path(place.location)}/sessions:watch"
+        self._ring: deque[Change] = deque()
+        self._floor: int | None = None
+        self._newest: int | None = None
+        self._told: dict[str, tuple[str, State]] = {}
+        self._resets = 0
+        self._live = False
+        self._complete = False
+        self._closed = False
+        self._news = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def holds(self) -> float:
+        """Pages hold while the stream is open."""
+        return HOLD if self._live else 0.0
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._task = asyncio.ensure_future(self._run())
+
+    async def close(self) -> None:
+        """End every watch and the stream."""
+        self._closed = True
+        self._wake()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._wire.close()
+
+    def touch(self) -> None:
+        """Nothing: an open stream costs nothing."""
+
+    def poke(self) -> None:
+        """Nothing: the stream tells."""
+
+    def reset(self) -> None:
+        """Have every watcher list again."""
+        self._resets += 1
+        self._wake()
+
+    async def saw(self, rows: Mapping[str, Known | None], started: int) -> None:
+        """Wait a moment until what an answer shows has been told; where the stream is broken, only remember it."""
+        if self._live:
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._until_told(rows), PATIENCE)
+            return
+        with contextlib.suppress(SessionsError):
+            self._place.mirror.put((await self._place.journal.some(rows, started)).rows)
+
+    async def watch(self, after: int | None) -> AsyncIterator[Change | Reset]:
+        """Follow the upstream's sequences; what is older than is remembered here comes from the upstream itself."""
+        if after is not None and not self._holds(after):
+            async for item in self._upstreams(after):
+                yield item
+            return
+        position, resets = self._newest if after is None else after, self._resets
+        while not self._closed:
+            news = self._news
+            if resets != self._resets or (position is not None and not self._holds(position)):
+                resets, position = self._resets, self._newest
+                yield Reset(self._place.location, position or 0)
+                continue
+            for change in [change for change in self._ring if position is None or change.sequence > position]:
+                position = change.sequence
+                yield change
+            if news is self._news:
+                await news.wait()
+
+    def _holds(self, sequence: int) -> bool:
+        """Whether every change after a sequence is remembered here."""
+        return self._floor is not None and self._newest is not None and self._floor <= sequence <= self._newest
+
+    def _wake(self) -> None:
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    async def _until_told(self, rows: Mapping[str, Known | None]) -> None:
+        while self._live and not all(self._reflected(name, known) for name, known in rows.items()):
+            await self._news.wait()
+
+    def _reflected(self, name: str, known: Known | None) -> bool:
+        uuid, state = self._told.get(name, ("", State.STATE_UNSPECIFIED))
+        if known is None:
+            return self._place.mirror.get(name) is None
+        if uuid == known.uuid:
+            return _rank(state) >= _rank(known.session.state)
+        before = self._place.mirror.get(name)
+        return before is not None and (before.uuid == known.uuid) and not before.older_than(known)
+
+    async def _run(self) -> None:
+        pause, told = PAUSE[0], ""
+        with contextlib.suppress(SessionsError):
+            self._newest = self._floor = await self._place.journal.sequence() or None
+        while True:
+            why = "it ended"
+            try:
+                await self._follow()
+            except HostUnreachable as error:
+                why = error.reason
+            except SessionsError as error:
+                why = error.message
+            except Exception as error:
+                log.exception("the changes of %s cannot be followed", self._place.location)
+                why = str(error)
+            finally:
+                heard, self._live = self._live, False
+            if heard:
+                pause, told = PAUSE[0], ""
+            if why != told:
+                log.warning("the changes of %s are not told now: %s", self._place.location, why)
+                told = why
+            with contextlib.suppress(SessionsError):
+                await self._probe()
+            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
+            pause = min(2 * pause, PAUSE[1])
+
+    async def _follow(self) -> None:
+        """Read the stream until it ends."""
+        queue: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        socket = await self._open(self._newest, queue)
+        try:
+            if not self._complete:
+                await self._list()
+            self._live = True
+            while True:
+                batch = [await queue.get()]
+                while not queue.empty():
+                    batch.append(queue.get_nowait())
+                await self._take([_read(self._place, message) for message in batch if message is not None])
+                if batch[-1] is None:
+                    raise HostUnreachable(socket.close_reason or "the upstream ended its stream")
+        finally:
+            socket.close()
+
+    async def _open(self, after: int | None, queue: asyncio.Queue[str | bytes | None]) -> HostSocket:
+        path = self._path if after is None else f"{self._path}?after={after}"
+        return await self._wire.websocket(path, max_message_size=MESSAGE, sink=queue.put_nowait)
+
+    async def _list(self) -> None:
+        """Bring memory up to every session that there is."""
+        started = time.time_ns()
+        found: dict[str, Known] = {}
+        token = ""
+        while True:
+            rows, following = await self._place.calls.list_sessions(ListRequest(MAX_SIZE, token), probe=True)
+            for row in rows:
+                known = Known(row)
+                found[known.name] = known
+            if not following or following == token:
+                break
+            token = following
+        written = await self._place.journal.whole(list(found.values()), started)
+        self._place.changed()
+        self._place.mirror.put(written.rows)
+        self._complete = True
+
+    async def _take(self, items: Sequence[Change | Reset]) -> None:
+        """Bring memory up to what was told, then tell it on."""
+        if not items:
+            return
+        if any(isinstance(item, Reset) for item in items):
+            await self._list()
+        else:
+            await self._look(list({item.session for item in items if isinstance(item, Change)}), items)
+        self._place.changed()
+        for item in items:
+            self._tell(item)
+        self._wake()
+        with contextlib.suppress(SessionsError):
+            await self._place.journal.follow(items[-1].sequence)
+
+    def _tell(self, item: Change | Reset) -> None:
+        if isinstance(item, Reset):
+            self._ring.clear()
+            self._told.clear()
+            self._floor = self._newest = item.sequence
+            self._resets += 1
+            return
+        if self._floor is None:
+            self._floor = item.sequence - 1
+        self._newest = item.sequence
+        self._ring.append(item)
+        if len(self._ring) > KEPT:
+            self._floor = self._ring.popleft().sequence
+        self._told.pop(item.session, None)
+        self._told[item.session] = (item.session_uuid, item.new_state)
+        if len(self._told) > KEPT:
+            del self._told[next(iter(self._told))]
+        self._place.listeners.tell(item)
+
+    async def _look(self, names: Sequence[str], items: Sequence[Change | Reset]) -> None:
+        """Read the sessions that changed; of one that cannot be read, what the change itself says is remembered."""
+        if len(names) > FEW:
+            return await self._list()
+        started = time.time_ns()
+        told = {item.session: item for item in items if isinstance(item, Change)}
+        found = await asyncio.gather(*(self._get(told[name]) for name in names))
+        rows = dict(zip(names, found, strict=True))
+        with contextlib.suppress(SessionsError):
+            await self._place.journal.some(rows, started)
+        self._place.mirror.put(rows)
+
+    async def _get(self, change: Change) -> Known | None:
+        if change.new_state is State.STATE_UNSPECIFIED:
+            # Perhaps another session has taken the name by now; then its own changes follow.
+            return None
+        try:
+            return Known(await self._place.calls.get_session(parse_session(change.session)))
+        except NotFound:
+            return None
+        except SessionsError:
+            self._complete = False
+            before = self._place.mirror.get(change.session)
+            if before is None or before.uuid != change.session_uuid:
+                return None
+            said = {"state": change.new_state.name, "stateMessage": change.state_message}
+            return Known({**before.raw, **said, "stateTime": format_time(change.time)})
+
+    async def _upstreams(self, after: int) -> AsyncIterator[Change | Reset]:
+        """Read a stream of the upstream's for one watcher alone."""
+        queue: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        try:
+            socket = await self._open(after, queue)
+        except HostUnreachable as error:
+            raise Unavailable(f"the changes of {self._place.location} cannot be read now: {error.reason}") from None
+        try:
+            while not self._closed:
+                message = await queue.get()
+                if message is None:
+                    raise Unavailable(f"the changes of {self._place.location} broke off; ask again after the last one")
+                yield _read(self._place, message)
+        finally:
+            socket.close()
+
+
+def _rank(state: State) -> int:
+    return int(state) or len(State)
+
+
+def _read(place: Place, message: str | bytes) -> Change | Reset:
+    try:
+        data = json.loads(message)
+        sequence = int(data["sequence"])
+        if data.get("reset"):
+            return Reset(place.location, sequence)
+        return Change(
+            location=place.location,
+            sequence=sequence,
+            session=str(data["session"]),
+            session_uuid=str(data["sessionUuid"]),
+            old_state=State[data["oldState"]],
+            new_state=State[data["newState"]],
+            state_message=str(data.get("stateMessage", "")),
+            time=parse_time(data["time"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise Internal(f"a change of {place.location} cannot be read: {error!r}") from None
