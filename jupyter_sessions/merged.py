@@ -11,7 +11,14 @@ from typing import Any, Generic, TypeVar
 
 from jupyter_sessions.model import pages
 from jupyter_sessions.model.api import Change, ListRequest, Page, Reset
-from jupyter_sessions.model.errors import DeadlineExceeded, Unavailable
+from jupyter_sessions.model.errors import (
+    DeadlineExceeded,
+    Internal,
+    PermissionDenied,
+    SessionsError,
+    Unauthenticated,
+    Unavailable,
+)
 from jupyter_sessions.model.names import LocationName
 
 T = TypeVar("T")
@@ -19,6 +26,12 @@ Order = tuple[int, str]
 """Where a row stands: newest first, then by name; the smaller comes first."""
 PATIENCE = 15.0
 """How long one location may take for its part of a list, in seconds."""
+PROMPT = 2.0
+"""The same for a location behind a network, whose silence is not to hold up the others."""
+SILENT = (Unavailable, DeadlineExceeded, asyncio.TimeoutError)
+"""What says that a location does not answer."""
+UNREADABLE = (*SILENT, Unauthenticated, PermissionDenied, Internal)
+"""What keeps a location's rows from a list and says nothing about the request: the others' rows come all the same."""
 RETRY = (1.0, 30.0)
 """The first and the longest wait before a broken change log is opened again, in seconds."""
 BACKLOG = 1000
@@ -40,6 +53,7 @@ class _Part(Generic[T]):
     rows: list[T] = field(default_factory=list)
     tokens: list[str] = field(default_factory=list)
     following: str = ""
+    unreachable: bool = False
 
 
 Fetch = Callable[[LocationName, ListRequest], Awaitable[Page[T]]]
@@ -51,13 +65,26 @@ class MergedList(Generic[T]):
     A token of ours holds each location's place: the token of its page that was not used up, and the last row told, so
     that rows which come and go between two pages make neither a duplicate nor a gap. It is signed with ``key`` and
     bound to ``collection`` and filter.
+
+    ``patience`` gives the seconds that a location may take. ``remembered`` gives what was last known of one that does
+    not answer, None where that is nothing: such rows come, and the location is named all the same.
     """
 
-    def __init__(self, key: bytes, collection: str, order: Callable[[T], Order], fetch: Fetch[T]) -> None:
+    def __init__(
+        self,
+        key: bytes,
+        collection: str,
+        order: Callable[[T], Order],
+        fetch: Fetch[T],
+        patience: Callable[[LocationName], float] | None = None,
+        remembered: Callable[[LocationName, ListRequest], Page[T] | None] | None = None,
+    ) -> None:
         self._key = key
         self._collection = collection
         self._order = order
         self._fetch = fetch
+        self._patience = patience or (lambda name: PATIENCE)
+        self._remembered = remembered or (lambda name, request: None)
 
     async def page(self, locations: Sequence[LocationName], request: ListRequest, partial: bool) -> Page[T]:
         """Give one page; locations that do not answer are named in it if ``partial``, else Unavailable is raised.
@@ -66,47 +93,60 @@ class MergedList(Generic[T]):
         """
         size = pages.page_size(request.page_size)
         places = self._read_token(request, locations)
-        parts, unreachable = await self._gather(places, size, request.filter)
+        parts, faults = await self._gather(places, size, request.filter)
+        unreachable = [name for name in places if name in faults or parts[name].unreachable]
         if unreachable and not partial:
-            silent = ", ".join(map(str, unreachable))
-            raise Unavailable(f"{silent} does not answer; repeat, or ask for a partial answer")
+            raise _refusal(faults, unreachable)
         rows = sorted((row for part in parts.values() for row in part.rows), key=self._order)[:size]
         last = self._order(rows[-1]) if rows else None
         left = {name: self._advance(places[name], part, last) for name, part in parts.items()}
         ongoing = {name: place for name, place in left.items() if place is not None}
         token = ""
         if ongoing:
-            token = self._write_token({**ongoing, **{name: places[name] for name in unreachable}}, request.filter)
+            token = self._write_token({**ongoing, **{name: places[name] for name in faults}}, request.filter)
         return Page(rows, token, [str(name) for name in unreachable])
 
     async def _gather(
         self, places: Mapping[LocationName, Place], size: int, filter: str
-    ) -> tuple[dict[LocationName, _Part[T]], list[LocationName]]:
-        tasks = [asyncio.wait_for(self._read(name, place, size, filter), PATIENCE) for name, place in places.items()]
+    ) -> tuple[dict[LocationName, _Part[T]], dict[LocationName, BaseException]]:
+        """Give each location's part, and what kept those that have none from giving it."""
+        alone = len(places) == 1
+        tasks = [
+            asyncio.wait_for(self._read(name, place, size, filter), PATIENCE if alone else self._patience(name))
+            for name, place in places.items()
+        ]
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         parts: dict[LocationName, _Part[T]] = {}
-        unreachable: list[LocationName] = []
-        for name, answer in zip(places, answers, strict=True):
-            if isinstance(answer, Unavailable | DeadlineExceeded | asyncio.TimeoutError):
-                unreachable.append(name)
-            elif isinstance(answer, BaseException):
-                raise answer
-            else:
+        faults: dict[LocationName, BaseException] = {}
+        for (name, place), answer in zip(places.items(), answers, strict=True):
+            if not isinstance(answer, BaseException):
                 parts[name] = answer
-        return parts, unreachable
+                continue
+            if not isinstance(answer, UNREADABLE):
+                raise answer
+            page = self._remembered(name, ListRequest(size, place.token, filter))
+            if page is None:
+                faults[name] = answer
+            else:
+                parts[name] = _Part(unreachable=True)
+                self._add(parts[name], place, place.token, page)
+        return parts, faults
 
     async def _read(self, name: LocationName, place: Place, size: int, filter: str) -> _Part[T]:
         """Read a location from its place until it gave ``size`` rows or has no more."""
         part: _Part[T] = _Part(following=place.token)
         while True:
             token = part.following
-            page = await self._fetch(name, ListRequest(size, token, filter))
-            fresh = [row for row in page.items if place.last is None or self._order(row) > place.last]
-            part.rows += fresh
-            part.tokens += [token] * len(fresh)
-            part.following = page.next_page_token
+            self._add(part, place, token, await self._fetch(name, ListRequest(size, token, filter)))
             if len(part.rows) >= size or not part.following:
                 return part
+
+    def _add(self, part: _Part[T], place: Place, token: str, page: Page[T]) -> None:
+        fresh = [row for row in page.items if place.last is None or self._order(row) > place.last]
+        part.rows += fresh
+        part.tokens += [token] * len(fresh)
+        part.following = page.next_page_token
+        part.unreachable = part.unreachable or bool(page.unreachable)
 
     def _advance(self, place: Place, part: _Part[T], last: Order | None) -> Place | None:
         """Give the place after all rows up to ``last`` were told, None where the location has no more."""
@@ -130,6 +170,15 @@ class MergedList(Generic[T]):
             for name, token, last in rows
             if name in known
         }
+
+
+def _refusal(faults: Mapping[LocationName, BaseException], unreachable: Sequence[LocationName]) -> SessionsError:
+    """Give what a list is refused with that may not be partial."""
+    for error in faults.values():
+        if isinstance(error, SessionsError) and not isinstance(error, SILENT):
+            return error
+    silent = ", ".join(map(str, unreachable))
+    return Unavailable(f"{silent} does not answer; repeat, or ask for a partial answer")
 
 
 Watch = Callable[[int | None], AsyncIterator[Change | Reset]]

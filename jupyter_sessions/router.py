@@ -5,8 +5,9 @@ from __future__ import annotations
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial as bind
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
+from jupyter_sessions import merged
 from jupyter_sessions.merged import Fetch, MergedList, Order, merged_feed
 from jupyter_sessions.model.api import (
     Caller,
@@ -32,6 +33,14 @@ T = TypeVar("T")
 
 class Backend(SessionsApi, KernelHosts, Protocol):
     """What stands behind one location: the embedded service or another server's proxy."""
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A backend behind a network, which knows what it last saw."""
+
+    def last_known(self, parent: LocationName, request: ListRequest) -> Page[Session] | None:
+        """Give a page of sessions as last seen, named unreachable, None where nothing is known. No I/O."""
 
 
 class Router:
@@ -70,12 +79,17 @@ class Router:
         request: ListRequest,
         fetch: Fetch[T],
         partial: bool = True,
+        remembered: Callable[[LocationName, ListRequest], Page[T] | None] | None = None,
     ) -> Page[T]:
         if not parent.wild:
             return await fetch(parent, request)
         # Named apart: a backend may sign its own tokens with the same key.
-        merged = MergedList(self._page_key() or self._own_key, f"{parent}/{collection} merged", order, fetch)
-        return await merged.page(self._covered(parent), request, partial)
+        key, name = self._page_key() or self._own_key, f"{parent}/{collection} merged"
+        together = MergedList(key, name, order, fetch, self._patience, remembered)
+        return await together.page(self._covered(parent), request, partial)
+
+    def _patience(self, location: LocationName) -> float:
+        return merged.PROMPT if isinstance(self._at(location), Remembering) else merged.PATIENCE
 
     async def list_locations(self, project: str) -> Sequence[Location]:
         """Give the configured locations of ``project`` (``-``: of every project), perhaps none."""
@@ -109,7 +123,11 @@ class Router:
         async def fetch(location: LocationName, part: ListRequest) -> Page[Session]:
             return await self._at(location).list_sessions(caller, location, part)
 
-        return await self._list(parent, "sessions", _by_create_time, request, fetch)
+        def remembered(location: LocationName, part: ListRequest) -> Page[Session] | None:
+            backend = self._at(location)
+            return backend.last_known(location, part) if isinstance(backend, Remembering) else None
+
+        return await self._list(parent, "sessions", _by_create_time, request, fetch, remembered=remembered)
 
     async def update_session(
         self, caller: Caller, name: SessionName, session: Session, update_mask: Sequence[str] | None
