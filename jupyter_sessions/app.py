@@ -7,7 +7,7 @@ import contextlib
 import gc
 import importlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +111,7 @@ class SessionsExtension(ExtensionApp):
             from jupyter_sessions.handlers.gate import Gate
             from jupyter_sessions.handlers.mount import handlers
         self._gate = Gate()
-        self.handlers.extend(handlers(Setup(self._gate, frozenset(self.admins))))
+        self.handlers.extend(handlers(Setup(self._gate, frozenset(self.admins), _connect_help)))
         if self.kernels:
             from jupyter_sessions.kernels import mount
 
@@ -167,6 +167,13 @@ class SessionsExtension(ExtensionApp):
             except Exception:
                 # What is left must be let go of all the same, and the server's own stop must go on.
                 self.log.exception("Jupyter Sessions did not stop cleanly; sessions run on")
+
+
+def _connect_help() -> Mapping[str, Any]:
+    """Say how a location is connected; loaded when it is asked for."""
+    from jupyter_sessions.config.example import connect_help
+
+    return connect_help()
 
 
 WINDOWS = "the process engine needs a POSIX system (Linux, macOS); local kernels are not affected"

@@ -35,6 +35,16 @@ async def test_it_is_answered_where_the_service_could_not_start(jp_serverapp: An
     assert (await call("GET", "connect")).body == HELP
 
 
+async def test_the_extension_tells_the_file_and_examples_without_a_secret(
+    jp_serverapp: Any, http_server_client: Any
+) -> None:
+    body = (await rest(jp_serverapp, http_server_client)("GET", "connect")).body
+    assert body["path"].endswith(".yaml")
+    assert len(body["examples"]) > 1
+    for example in body["examples"]:
+        assert example["title"] and "locations:" in example["yaml"]
+
+
 async def test_it_is_for_readers_and_only_to_read(jp_serverapp: Any, http_server_client: Any) -> None:
     call = rest(jp_serverapp, http_server_client)
     (await call("POST", "connect", {})).refused(405, "UNIMPLEMENTED")
