@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import sys
+
+from jupyter_core.application import NoStart
+
+from jupyter_sessions.model.errors import SessionsError
 from jupyter_sessions.serve.app import ServeApp
+from jupyter_sessions.serve.settings import Refused
+
+REFUSED = 2
+"""The exit status where something asked for cannot be served."""
 
 
 def main() -> None:
-    """Serve until a signal says to stop."""
-    ServeApp.launch_instance()
+    """Serve until a signal says to stop; what cannot be served is said on stderr, and the program exits with 2."""
+    app = ServeApp.instance()
+    try:
+        app.initialize()
+        app.start()
+    except NoStart:
+        return
+    except (Refused, SessionsError) as error:
+        print(f"jupyter sessions serve: {error}", file=sys.stderr)
+        sys.exit(REFUSED)
 
 
 if __name__ == "__main__":

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_core.application import JupyterApp, NoStart, base_aliases, base_flags
+from jupyter_core.application import JupyterApp, base_aliases, base_flags
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.auth import AllowAllAuthorizer, Authorizer, IdentityProvider
-from traitlets import Bool, Integer, Set, Type, Unicode, default
+from traitlets import Bool, Integer, Set, TraitError, Type, Unicode, default
 
 from jupyter_sessions.config.tokens import TokensFault, read_tokens
 from jupyter_sessions.handlers.gate import Gate
 from jupyter_sessions.model import names
-from jupyter_sessions.model.errors import SessionsError
 from jupyter_sessions.serve import identity
 from jupyter_sessions.serve.gateway import GatewaySetup
 from jupyter_sessions.serve.identity import Admission, OwnToken, TokenIdentityProvider, TokenUsers
@@ -33,8 +30,6 @@ DAY = 86_400
 LIMIT: dict[str, Any] = {"min": 600, "max": 14 * DAY}
 """What the API allows for ``ttl`` and ``idleTtl``, in seconds."""
 TOKEN_FILE = "serve.token"  # noqa: S105 - a file's name
-REFUSED = 2
-"""The exit status where something asked for cannot be served."""
 
 
 class ServeApp(JupyterApp):
@@ -92,6 +87,8 @@ class ServeApp(JupyterApp):
         config=True
     )
 
+    # Who the users are may stand in the configuration: without it nobody must be served.
+    raise_config_file_errors = True
     classes = [TokenIdentityProvider, KernelSpecManager]  # noqa: RUF012 - traitlets' own attribute
     aliases = {  # noqa: RUF012 - as above
         **base_aliases,
@@ -116,15 +113,21 @@ class ServeApp(JupyterApp):
     def _default_sessions_dir(self) -> str:
         return str(Path(jupyter_data_dir()) / "jupyter_sessions_serve")
 
+    def load_config_file(self, suppress_errors: bool = False) -> None:  # type: ignore[override]  # JupyterApp's own
+        """Load the configuration; raises Refused where it is not there or fails."""
+        if self.config_file and not Path(self.config_file).is_file():
+            raise Refused(f"--config: there is no file {self.config_file}")
+        try:
+            super().load_config_file(suppress_errors=False)
+        except (TraitError, SystemExit):
+            raise
+        except Exception as error:
+            raise Refused(f"the configuration cannot be read: {type(error).__name__}: {error}") from error
+
     def start(self) -> None:
-        """Serve until SIGTERM or SIGINT; what cannot be served is said on stderr, and the program exits with 2."""
-        with contextlib.suppress(NoStart):
-            super().start()
-            try:
-                asyncio.run(self._serve())
-            except (Refused, SessionsError) as error:
-                print(f"jupyter sessions serve: {error}", file=sys.stderr)
-                self.exit(REFUSED)
+        """Serve until SIGTERM or SIGINT; raises Refused or SessionsError for what cannot be served."""
+        super().start()
+        asyncio.run(self._serve())
 
     async def _serve(self) -> None:
         stop = asyncio.Event()
@@ -136,22 +139,15 @@ class ServeApp(JupyterApp):
         own = identity.account()
         refusal = identity.of_this_machine if os.geteuid() == 0 else identity.only(own)
         provider, token = self._provider(own, refusal)
-        gate = Gate()
+        service = Service(self._plan())
+        setup = self._setup(service, Admission(own, refusal))
         authorizer = self.authorizer_class(parent=self, identity_provider=provider)
         settings = handler_settings(address, provider, authorizer, self.config, _log_request)
-        service = Service(self._plan())
-        setup = GatewaySetup(
-            gate,
-            frozenset(self.admins),
-            name_caller=Admission(own, refusal),
-            hosts=service.embedded,
-            template_kernels=self.template_kernels,
-        )
-        server = Server(service, setup, gate, settings, address)
+        server = Server(service, setup, settings, address)
         port = server.listen()
-        await service.start()
-        gate.open(service.router)
         try:
+            await service.start()
+            setup.gate.open(service.router)
             self._announce(address.url(port), port, token)
             await stop.wait()
         finally:
@@ -159,12 +155,22 @@ class ServeApp(JupyterApp):
             await setup.close()
             await service.stop()
 
+    def _setup(self, service: Service, admission: Admission) -> GatewaySetup:
+        return GatewaySetup(
+            Gate(),
+            frozenset(self.admins),
+            name_caller=admission,
+            hosts=service.embedded,
+            template_kernels=self.template_kernels,
+        )
+
     def _provider(self, own: str, refusal: Callable[[str], str]) -> tuple[IdentityProvider, OwnToken | None]:
         """Give who tells users apart, and the token where it was made just now; raises Refused."""
         provider = self.identity_provider_class(parent=self)
         if not isinstance(provider, TokenIdentityProvider):
             if self.tokens:
                 raise Refused("--tokens and ServeApp.identity_provider_class both say who the users are; keep one")
+            identity.check_provider(provider)
             return provider, None
         if self.tokens:
             provider.known = self._token_users(refusal)
@@ -184,10 +190,9 @@ class ServeApp(JupyterApp):
         return known
 
     def _plan(self) -> Plan:
-        data_dir = Path(self.sessions_dir).expanduser().absolute()
         ttl, idle_ttl = min(self.default_ttl, self.max_ttl), min(self.default_idle_ttl, self.max_idle_ttl)
         return Plan(
-            data_dir=data_dir,
+            data_dir=self._data_dir(),
             location=names.parse_location(self.location, "--location"),
             display_name=self.location_title,
             limits=Limits(ttl, self.max_ttl, idle_ttl, self.max_idle_ttl, self.max_sessions),
@@ -195,6 +200,9 @@ class ServeApp(JupyterApp):
             kernel_spec_manager=self.kernel_spec_manager_class(parent=self),
             events=self._events(),
         )
+
+    def _data_dir(self) -> Path:
+        return Path(self.sessions_dir).expanduser().absolute()
 
     def _events(self) -> Any:
         """Give Jupyter's event logger where one is configured: its library alone takes seconds to load."""
@@ -208,12 +216,18 @@ class ServeApp(JupyterApp):
         """Say on stdout, in one line, where the service is, and its token if it was made just now."""
         line = f"Jupyter Sessions is served at {url}"
         if token is not None:
-            path = Path(self.sessions_dir).expanduser().absolute() / TOKEN_FILE
-            token.keep(path)
+            path = self._data_dir() / TOKEN_FILE
+            try:
+                token.keep(path)
+            except OSError as error:
+                raise Refused(f"the token cannot be written to {path}: {error.strerror or error}") from error
             line = f"{line} with the token {token.token} (also in {path})"
-        print(line, flush=True)
         if self.port_file:
-            write_port(Path(self.port_file), port)
+            try:
+                write_port(Path(self.port_file), port)
+            except OSError as error:
+                raise Refused(f"--port-file: {self.port_file}: {error.strerror or error}") from error
+        print(line, flush=True)
 
 
 def _log_request(handler: Any) -> None:

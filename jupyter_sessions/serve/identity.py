@@ -17,9 +17,22 @@ from jupyter_server.auth import IdentityProvider, User
 from jupyter_sessions.handlers.identity import made_up
 from jupyter_sessions.model.api import Caller
 from jupyter_sessions.model.errors import PermissionDenied
+from jupyter_sessions.serve.settings import Refused
 
 if TYPE_CHECKING:
     from tornado.web import RequestHandler
+
+
+def check_provider(provider: IdentityProvider) -> None:
+    """Raise Refused for a configured identity provider that cannot tell who may use the service."""
+    kind = type(provider).__name__
+    if not provider.auth_enabled:
+        raise Refused(f"{kind} lets anybody in as it is configured; give it a token or a password, or use --tokens")
+    if os.geteuid() == 0 and type(provider).__module__ == "jupyter_server.auth.identity":
+        raise Refused(
+            f"{kind} knows that somebody has logged in, not who, and as root this service runs each user's sessions as "
+            "their own account. Use --tokens, or an identity provider that names its users by their accounts"
+        )
 
 
 def account() -> str:
@@ -51,6 +64,7 @@ class OwnToken:
 
     def keep(self, path: Path) -> None:
         """Write the token to a file that only this account can read; raises OSError."""
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         fresh.unlink(missing_ok=True)
         with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as out:

@@ -15,32 +15,42 @@ from tornado.httputil import HTTPServerRequest
 from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
-from jupyter_sessions.handlers.gate import Gate
 from jupyter_sessions.handlers.mount import handlers
 from jupyter_sessions.handlers.resources import RefusedPath
-from jupyter_sessions.model.errors import NotFound
+from jupyter_sessions.model.errors import NotFound, Unavailable
 from jupyter_sessions.serve import health
 from jupyter_sessions.serve.gateway import GatewaySetup, gateway_handlers
 from jupyter_sessions.serve.service import Service
-from jupyter_sessions.serve.settings import Address, Refused
+from jupyter_sessions.serve.settings import MAX_MESSAGE, Address, Refused
 
 log = logging.getLogger(__name__)
 DRAIN_SECONDS = 10.0
 """How long open requests may go on after a stop was asked for."""
+STOPPING = "the service is stopping"
+MAX_BODY = 64 << 20
+"""The most bytes of a request's body that are read at all; what the API takes is less, and refused in its own words."""
 PREFIXES = ("jupyter-sessions/v1", "v1")
 """Where the API is: as on a Jupyter server, and as at Google."""
 
 
-class CountingApplication(Application):
-    """A tornado application that knows which requests are not answered yet; websockets are none of them."""
+class DrainingApplication(Application):
+    """A tornado application that, before its end, finishes what it has begun and refuses what is new.
 
-    def __init__(self, rows: list[Any], **settings: Any) -> None:
-        super().__init__(rows, **settings)
+    Websockets are nothing to finish. ``setup`` is what the refusals are given.
+    """
+
+    def __init__(self, rows: list[Any], setup: GatewaySetup, **settings: Any) -> None:
+        nothing = {"setup": setup, "error": NotFound, "message": "there is nothing at this path"}
+        super().__init__(rows, default_handler_class=RefusedPath, default_handler_args=nothing, **settings)
+        self._refusal = {"setup": setup, "error": Unavailable, "message": f"{STOPPING}; repeat it when it is back"}
+        self.stopping = False
         self._begun: weakref.WeakSet[HTTPServerRequest] = weakref.WeakSet()
         self._fewer = asyncio.Event()
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
-        """Note a request that begins."""
+        """Note a request that begins, and while the service stops refuse it."""
+        if self.stopping and request.path != health.PATH:
+            return self.get_handler_delegate(request, RefusedPath, self._refusal)
         if request.headers.get("Upgrade", "").lower() != "websocket":
             self._begun.add(request)
         return super().find_handler(request, **kwargs)
@@ -68,27 +78,21 @@ def _waits(request: HTTPServerRequest) -> bool:
 class Server:
     """Serves one service on one port. ``settings`` are tornado's; ``setup`` what the handlers are given."""
 
-    def __init__(
-        self, service: Service, setup: GatewaySetup, gate: Gate, settings: Mapping[str, Any], address: Address
-    ):
+    def __init__(self, service: Service, setup: GatewaySetup, settings: Mapping[str, Any], address: Address) -> None:
         self._service = service
-        self._gate = gate
+        self._gate = setup.gate
         self._address = address
-        self._stopping = False
-        nothing = {"setup": setup, "error": NotFound, "message": "there is nothing at this path"}
         rows: list[Any] = [(health.PATH, health.HealthHandler, {"fault": self.fault})]
         for prefix in PREFIXES:
             rows += handlers(setup, prefix)
         rows += gateway_handlers(setup)
         rows += _pages_of(settings["identity_provider"])
-        self._application = CountingApplication(
-            rows, default_handler_class=RefusedPath, default_handler_args=nothing, **settings
-        )
+        self._application = DrainingApplication(rows, setup, **settings)
         self._http: HTTPServer | None = None
 
     async def fault(self) -> str:
         """Say why calls cannot be answered now, ``""`` where they can."""
-        return "the service is stopping" if self._stopping else await self._service.embedded.trouble()
+        return STOPPING if self._application.stopping else await self._service.embedded.trouble()
 
     def listen(self) -> int:
         """Take connections from now on; give the port. Raises Refused."""
@@ -100,7 +104,11 @@ class Server:
                 f"cannot listen on {self._address.ip}:{self._address.port}: {error.strerror or error}"
             ) from error
         self._http = HTTPServer(
-            self._application, ssl_options=tls, xheaders=self._address.behind_proxy, max_buffer_size=1 << 30
+            self._application,
+            ssl_options=tls,
+            xheaders=self._address.behind_proxy,
+            max_buffer_size=MAX_MESSAGE,
+            max_body_size=MAX_BODY,
         )
         self._http.add_sockets(sockets)
         port: int = sockets[0].getsockname()[1]
@@ -108,11 +116,11 @@ class Server:
 
     async def stop(self, seconds: float = DRAIN_SECONDS) -> None:
         """Answer no new call, let the open ones finish for ``seconds``, then close; sessions run on."""
-        self._stopping = True
-        self._gate.close("the service is stopping; repeat the request when it is back")
+        self._application.stopping = True
         self._service.embedded.end_streams()
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._application.drain(), seconds)
+        self._gate.close(STOPPING)
         if self._http is not None:
             self._http.stop()
             with contextlib.suppress(asyncio.TimeoutError):

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from traitlets.config import Config
 
 
+MAX_MESSAGE = 1 << 30
+"""The most bytes of one websocket message: kernels send large ones."""
+
+
 class Refused(Exception):
     """What was asked for at the start cannot be served; the message says why and what to do."""
 
@@ -96,6 +100,6 @@ def handler_settings(
         "cookie_secret": secrets.token_bytes(32),
         "login_url": "/login",
         "log_function": log_request,
-        "websocket_max_message_size": 1 << 30,
+        "websocket_max_message_size": MAX_MESSAGE,
         "compress_response": False,
     }

@@ -81,6 +81,8 @@ def test_plain_http_on_the_network_is_refused_at_the_start(tmp_path: Path) -> No
         (["--certfile=/nowhere/cert.pem"], "there is no file /nowhere/cert.pem"),
         (["--tokens=/nowhere/tokens"], "/nowhere/tokens"),
         (["--location=here"], "--location"),
+        (["--config=/nowhere/config.py"], "--config: there is no file /nowhere/config.py"),
+        (["--port-file=/nowhere/port"], "--port-file: /nowhere/port"),
         (["--ip=192.0.2.77", "--behind-proxy"], "cannot listen on 192.0.2.77"),
     ],
 )
@@ -213,6 +215,29 @@ async def test_users_come_from_a_configured_identity_provider(tmp_path: Path) ->
         assert "token" not in served.log
     finally:
         await served.close()
+
+
+STOCK = (
+    "from jupyter_server.auth.identity import PasswordIdentityProvider as P\nc.ServeApp.identity_provider_class = P\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("c.ServeApp.identity_provider_class = NoSuchName\n", "NoSuchName"),
+        ("this is no Python", "SyntaxError"),
+        ("raise OSError('the directory of users is not there')", "the directory of users is not there"),
+        (f"{STOCK}c.P.token = ''\nc.PasswordIdentityProvider.token = ''\n", "lets anybody in"),
+        (STOCK, "knows that somebody has logged in, not who"),
+    ],
+)
+def test_a_configuration_that_cannot_say_who_the_users_are_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    if text == STOCK and os.geteuid() != 0:
+        pytest.skip("who is not root serves one user, however they are known")
+    config = tmp_path / "provider.py"
+    config.write_text(text)
+    assert said in refused(tmp_path, f"--config={config}")
 
 
 def test_a_provider_and_a_file_of_tokens_are_refused_together(tmp_path: Path) -> None:
