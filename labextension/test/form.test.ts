@@ -4,6 +4,8 @@ import { test } from 'node:test';
 import { bodyOf, emptyDraft, faultsOf, IDraft, ownFaults, suggestId } from '../src/model/form';
 import { PARENT } from './sessions';
 
+const LONGEST = { ttl: 14 * 86400, idleTtl: 14 * 86400 };
+
 function draft(more: Partial<IDraft>): IDraft {
   return { ...emptyDraft(PARENT, []), ...more };
 }
@@ -45,6 +47,8 @@ test('a full form', () => {
 
 test('each fault stands beside its field', () => {
   const typed = draft({
+    ttl: '2 h',
+    idleTtl: '1 h',
     labels: [
       { key: 'env', value: 'x' },
       { key: 'Team', value: 'y' }
@@ -68,7 +72,11 @@ test('each fault stands beside its field', () => {
     ['', 'form']
   ];
   for (const [field, place] of fields) {
-    assert.deepEqual(faultsOf([{ field, description: 'no' }], typed), { [place]: ['no'] }, field);
+    assert.deepEqual(
+      faultsOf([{ field, description: 'no' }], typed, LONGEST),
+      { [place]: ['no'] },
+      field
+    );
   }
 });
 
@@ -77,7 +85,7 @@ test('several faults of one field are all shown', () => {
     { field: 'labels.env', description: 'first' },
     { field: 'labels.env', description: 'second' }
   ];
-  const faults = faultsOf(both, draft({ labels: [{ key: 'env', value: '' }] }));
+  const faults = faultsOf(both, draft({ labels: [{ key: 'env', value: '' }] }), LONGEST);
   assert.deepEqual(faults, { 'labels.0': ['first', 'second'] });
 });
 

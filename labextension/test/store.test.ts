@@ -3,9 +3,9 @@ import { test } from 'node:test';
 
 import { Signal } from '@lumino/signaling';
 
-import type { SessionsRest } from '../src/api/rest';
+import type { IListing, SessionsRest } from '../src/api/rest';
 import type { Link } from '../src/api/stream';
-import { ISession } from '../src/model/session';
+import { ILocation, ISession, ITemplate } from '../src/model/session';
 import { IChange, IReset } from '../src/model/watch';
 import { IStream, SessionStore } from '../src/state/store';
 import { ITransition } from '../src/state/tokens';
@@ -45,17 +45,22 @@ class FakeRest {
     this.sessions.set(row.name, row);
   }
 
-  async listSessions(): Promise<ISession[]> {
+  unreachable: string[] = [];
+  places: ILocation[] = [{ name: PARENT }];
+  placeReads = 0;
+
+  async listSessions(): Promise<IListing<ISession>> {
     this.lists++;
-    return [...this.sessions.values()];
+    return { rows: [...this.sessions.values()], unreachable: this.unreachable };
   }
 
-  async listTemplates(): Promise<never[]> {
-    return [];
+  async listTemplates(): Promise<IListing<ITemplate>> {
+    return { rows: [], unreachable: [] };
   }
 
-  async listLocations(): Promise<{ name: string }[]> {
-    return [{ name: PARENT }];
+  async listLocations(): Promise<ILocation[]> {
+    this.placeReads++;
+    return this.places;
   }
 
   async getSession(name: string): Promise<ISession> {

@@ -3,6 +3,7 @@ import { ServerConnection } from '@jupyterlab/services';
 
 import { IViolation } from '../model/form';
 import {
+  IConnectHelp,
   ILocation,
   ILogPage,
   IOperation,
@@ -13,6 +14,12 @@ import {
 } from '../model/session';
 
 export const EVERYWHERE = 'projects/-/locations/-';
+
+/** A whole list, and the locations that did not answer it: their rows, if any, are those last known. */
+export interface IListing<T> {
+  rows: T[];
+  unreachable: string[];
+}
 
 /** A refusal of the service, with the faulty fields it names. */
 export class ApiError extends Error {
@@ -51,17 +58,22 @@ export class SessionsRest {
   constructor(readonly settings: ServerConnection.ISettings) {}
 
   /** Every session of every location; pages are followed to the end. */
-  async listSessions(): Promise<ISession[]> {
+  async listSessions(): Promise<IListing<ISession>> {
     return this._pages<ISession>(`${EVERYWHERE}/sessions`, 'sessions');
   }
 
-  async listTemplates(): Promise<ITemplate[]> {
+  async listTemplates(): Promise<IListing<ITemplate>> {
     return this._pages<ITemplate>(`${EVERYWHERE}/sessionTemplates`, 'sessionTemplates');
   }
 
   async listLocations(): Promise<ILocation[]> {
     const page = await this._call<{ locations?: ILocation[] }>('GET', 'projects/-/locations');
     return page.locations ?? [];
+  }
+
+  /** How a location is connected to the server: the file that names it, and what may stand there. */
+  async connectHelp(): Promise<IConnectHelp> {
+    return this._call<IConnectHelp>('GET', 'connect');
   }
 
   async getSession(name: string): Promise<ISession> {
@@ -103,8 +115,9 @@ export class SessionsRest {
     return this._call<ILogPage>('GET', `${name}/logs?offset=${offset}&limit=${limit}`);
   }
 
-  private async _pages<T>(path: string, member: string): Promise<T[]> {
+  private async _pages<T>(path: string, member: string): Promise<IListing<T>> {
     const rows: T[] = [];
+    const unreachable = new Set<string>();
     let token = '';
     do {
       const query = new URLSearchParams({
@@ -113,9 +126,10 @@ export class SessionsRest {
       });
       const page = await this._call<Record<string, unknown>>('GET', `${path}?${query}`);
       rows.push(...((page[member] as T[] | undefined) ?? []));
+      ((page.unreachable as string[] | undefined) ?? []).forEach(name => unreachable.add(name));
       token = (page.nextPageToken as string | undefined) ?? '';
     } while (token);
-    return rows;
+    return { rows, unreachable: [...unreachable] };
   }
 
   private async _call<T>(method: string, path: string, body?: unknown): Promise<T> {

@@ -1,3 +1,4 @@
+import { limitOf } from './location';
 import { ILocation, ISession } from './session';
 import { parseDuration, parseTime } from './time';
 
@@ -65,9 +66,8 @@ export function warnsAt(session: ISession, end: IEnd): number {
 
 /** The longest limits of a location in seconds; the API's own where it names none. */
 export function longestOf(location: ILocation | undefined): Record<EndCause, number> {
-  const limits = (location?.metadata?.limits ?? {}) as Record<string, unknown>;
-  const read = (key: string) => {
-    const seconds = parseDuration(typeof limits[key] === 'string' ? limits[key] : undefined);
+  const read = (key: 'maxTtl' | 'maxIdleTtl') => {
+    const seconds = parseDuration(limitOf(location, key));
     return Number.isFinite(seconds) ? seconds : LONGEST;
   };
   return { ttl: read('maxTtl'), idleTtl: read('maxIdleTtl') };

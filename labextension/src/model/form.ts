@@ -1,4 +1,7 @@
+import { EndCause } from './ends';
 import { ISessionBody } from './session';
+import { limitFault } from './limit';
+import { SPARK_CONNECT } from './location';
 import { parseTyped } from './time';
 
 export interface IRow {
@@ -36,6 +39,9 @@ const PLACES: readonly [RegExp, string][] = [
   [/^environmentConfig\.executionConfig\.idleTtl$/, 'idleTtl']
 ];
 
+/** The location that is there where nothing is configured. */
+const LOCAL = 'projects/local/locations/local';
+
 /** A draft with an id suggested that none of `taken` has. */
 export function emptyDraft(parent: string, taken: readonly string[], user = ''): IDraft {
   const id = suggestId(taken, user);
@@ -50,6 +56,22 @@ export function emptyDraft(parent: string, taken: readonly string[], user = ''):
     idleTtl: '',
     properties: []
   };
+}
+
+/** A draft as it must change to go to another location: what that one does not offer is let go. */
+export function moved(draft: IDraft, parent: string, kinds: readonly string[]): Partial<IDraft> {
+  const kernel = kinds.includes(draft.kernel) ? draft.kernel : (kinds[0] ?? '');
+  return parent === draft.parent ? {} : { parent, template: '', kernel };
+}
+
+/**
+ * The location that a new session is offered first.
+ *
+ * @param usable - the locations that answer, in their order
+ * @param last - the one used last, if any
+ */
+export function firstPlace(usable: readonly string[], last: string): string {
+  return usable.includes(last) ? last : usable.includes(LOCAL) ? LOCAL : (usable[0] ?? LOCAL);
 }
 
 /** A free session id: `session-1`, or the first free number after it, led by the user's name where it fits. */
@@ -81,7 +103,9 @@ export function bodyOf(draft: IDraft): ISessionBody {
   const labels = mapOf(draft.labels);
   const properties = mapOf(draft.properties);
   const limits = { ttl: onWire(draft.ttl), idleTtl: onWire(draft.idleTtl) };
-  if (draft.kernel || draft.displayName) {
+  if (draft.kernel === SPARK_CONNECT) {
+    body.sparkConnectSession = {};
+  } else if (draft.kernel || draft.displayName) {
     body.jupyterSession = {
       ...(draft.kernel ? { kernel: draft.kernel } : {}),
       ...(draft.displayName ? { displayName: draft.displayName } : {})
@@ -120,11 +144,21 @@ export function ownFaults(draft: IDraft): Faults {
   return faults;
 }
 
-/** Put each of the server's faults beside its field of the form; rows are `labels.{index}`, `properties.{index}`. */
-export function faultsOf(violations: readonly IViolation[], draft: IDraft): Faults {
+/**
+ * Put each of the server's faults beside its field of the form; rows are `labels.{index}`, `properties.{index}`.
+ *
+ * @param longest - the longest limits of the draft's location, in seconds; they are told in a person's words
+ */
+export function faultsOf(
+  violations: readonly IViolation[],
+  draft: IDraft,
+  longest: Record<EndCause, number>
+): Faults {
   const faults: Faults = {};
-  for (const violation of violations) {
-    add(faults, placeOf(violation.field, draft), violation.description);
+  for (const { field, description } of violations) {
+    const place = placeOf(field, draft);
+    const limit = place === 'ttl' || place === 'idleTtl';
+    add(faults, place, limit ? limitFault(draft[place], longest[place], description) : description);
   }
   return faults;
 }

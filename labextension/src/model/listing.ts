@@ -1,4 +1,4 @@
-import { isFinal, ISession, kernelLabel, locationLabel, shortName } from './session';
+import { isFinal, ISession, kernelLabel, locationLabel, parentOf, shortName } from './session';
 import { parseTime } from './time';
 
 export interface ISections {
@@ -14,7 +14,7 @@ export function newestFirst(sessions: readonly ISession[]): ISession[] {
 }
 
 /** Whether every word of the filter stands in the session's name, labels, state, kernel or location. */
-export function matches(session: ISession, filter: string): boolean {
+export function matches(session: ISession, filter: string, place = ''): boolean {
   const labels = Object.entries(session.labels ?? {}).map(([key, value]) => `${key}:${value}`);
   const text = [
     shortName(session.name),
@@ -22,6 +22,7 @@ export function matches(session: ISession, filter: string): boolean {
     session.state,
     kernelLabel(session),
     locationLabel(session.name),
+    place,
     ...labels
   ]
     .join(' ')
@@ -32,9 +33,21 @@ export function matches(session: ISession, filter: string): boolean {
     .every(word => text.includes(word));
 }
 
-/** The rows of the two sections that pass the filter. */
-export function sectionsOf(sessions: readonly ISession[], filter: string): ISections {
-  const rows = newestFirst(sessions).filter(session => matches(session, filter));
+/**
+ * The rows of the two sections that pass the filter.
+ *
+ * @param place - a location whose sessions alone are wanted, or empty
+ * @param titleOf - what a session's location is called
+ */
+export function sectionsOf(
+  sessions: readonly ISession[],
+  filter: string,
+  place = '',
+  titleOf: (session: ISession) => string = session => locationLabel(session.name)
+): ISections {
+  const rows = newestFirst(sessions)
+    .filter(session => !place || parentOf(session.name) === place)
+    .filter(session => matches(session, filter, titleOf(session)));
   return {
     running: rows.filter(session => !isFinal(session.state)),
     ended: rows.filter(session => isFinal(session.state))

@@ -75,10 +75,18 @@ export interface ILocation {
   metadata?: Record<string, unknown>;
 }
 
+/** How a location is connected to the server. */
+export interface IConnectHelp {
+  /** The file, on the server's machine. */
+  path: string;
+  examples: { title: string; yaml: string }[];
+}
+
 /** What create and PATCH send. */
 export interface ISessionBody {
   labels?: Record<string, string>;
   jupyterSession?: IJupyterSession;
+  sparkConnectSession?: Record<string, never>;
   sessionTemplate?: string;
   runtimeConfig?: { properties: Record<string, string> };
   environmentConfig?: { executionConfig: { ttl?: string; idleTtl?: string } };
@@ -98,8 +106,13 @@ export interface ISessionKernel {
   execution_state?: string;
   last_activity?: string;
   connections?: number;
-  /** `cpu_percent` of one CPU and `memory_bytes`, 0 until they are measured. */
-  usage?: { cpu_percent?: number; memory_bytes?: number };
+  usage?: IKernelUsage;
+}
+
+/** `cpu_percent` of one CPU and `memory_bytes`, 0 until they are measured. */
+export interface IKernelUsage {
+  cpu_percent?: number;
+  memory_bytes?: number;
 }
 
 export interface ILogPage {

@@ -1,5 +1,5 @@
 import { IEnd, IEnds } from './ends';
-import { ISession } from './session';
+import { IKernelUsage, ISession, ISessionKernel } from './session';
 import { formatDuration, formatMoment } from './time';
 
 /** The sentence that says what a session is. */
@@ -48,16 +48,38 @@ export function usagePhrase(cpu: number, bytes: number): string {
   return parts.join(' · ');
 }
 
-/** The total usage of a session in DCU hours, as `0.42 DCU·h`; empty where unknown. */
+/** The total usage of a session in Google's unit, as `0.42 DCU hours`; empty where unknown. */
 export function totalPhrase(session: ISession): string {
   const total = Number(session.runtimeInfo?.approximateUsage?.milliDcuSeconds ?? NaN);
-  return Number.isFinite(total) ? `${(total / 3_600_000).toFixed(2)} DCU·h` : '';
+  return Number.isFinite(total) ? `${(total / 3_600_000).toFixed(2)} DCU hours` : '';
 }
 
-/** What an ACTIVE session uses now in DCU, as `0.31 DCU`; empty where unknown. */
+/** What an ACTIVE session uses now in Google's unit, as `0.31 DCU`; empty where unknown. */
 export function nowPhrase(session: ISession): string {
   const now = Number(session.runtimeInfo?.currentUsage?.milliDcu ?? NaN);
   return session.state === 'ACTIVE' && Number.isFinite(now) ? `${(now / 1000).toFixed(2)} DCU` : '';
+}
+
+/** What all kernels of a session use together, `CPU 12 % · 0.4 GB`; empty where it is not measured. */
+export function kernelsUse(kernels: readonly ISessionKernel[]): string {
+  const measured = kernels.filter(kernel => kernel.usage?.memory_bytes);
+  const sum = (read: (usage: IKernelUsage) => number | undefined) =>
+    measured.reduce(
+      (total, kernel) => total + (Number(kernel.usage && read(kernel.usage)) || 0),
+      0
+    );
+  return measured.length
+    ? usagePhrase(
+        sum(usage => usage.cpu_percent),
+        sum(usage => usage.memory_bytes)
+      )
+    : '';
+}
+
+/** A kernel that starts elsewhere: `kernel starting for 40 s; this may take minutes`. */
+export function startingPhrase(since: number, now: number): string {
+  const wait = formatDuration(Math.max(0, Math.floor((now - since) / 1000)));
+  return `kernel starting for ${wait}; this may take minutes`;
 }
 
 /** The first line of a message. */

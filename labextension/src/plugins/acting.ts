@@ -18,7 +18,7 @@ export async function attempt(what: string, action: () => Promise<void>): Promis
 
 /** The longest limits that a session may have, in seconds. */
 function longestFor(store: IRuntimeSessions, session: ISession): Record<EndCause, number> {
-  return longestOf(store.locations.find(place => session.name.startsWith(`${place.name}/`)));
+  return longestOf(store.locationOf(session.name));
 }
 
 /** Let a session live an hour longer, and say until when. */

@@ -1,14 +1,13 @@
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette, InputDialog } from '@jupyterlab/apputils';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
-import { addIcon, refreshIcon } from '@jupyterlab/ui-components';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { CommandIDs } from '../model/commands';
 import { newestFirst } from '../model/listing';
+import { Ability } from '../model/location';
 import { ISession, shortName, title } from '../model/session';
 import { IKernelLinks, IRuntimeSessions } from '../state/tokens';
-import { CreateDialog } from '../views/createdialog';
 import { attempt, extend, remove, terminate } from './acting';
 import { IOpening, openConsole, openNotebook, Which } from './opening';
 
@@ -21,6 +20,8 @@ interface ISessionCommand {
   label: (args: ReadonlyPartialJSONObject) => string;
   /** Whether the command makes sense for a session as it is now. */
   fits: (session: ISession) => boolean;
+  /** What it takes of the session's location, beside that it answers. */
+  takes?: Ability;
   act: (session: ISession, args: ReadonlyPartialJSONObject) => Promise<void>;
 }
 
@@ -52,6 +53,7 @@ function sessionCommands(context: IOpening): ISessionCommand[] {
       what: 'Extending the session',
       label: () => 'Extend Session by One Hour',
       fits: active,
+      takes: 'update',
       act: session => extend(store, links, session)
     },
     {
@@ -116,10 +118,17 @@ function register(context: IOpening, command: ISessionCommand): void {
       const session = name === undefined ? undefined : store.get(name);
       return session === undefined || command.fits(session);
     },
+    isEnabled: args => {
+      const name = args.context ? target(app, args) : undefined;
+      return name === undefined || !store.blocked(name, command.takes);
+    },
     execute: async args => {
       const session = await chosen(app, store, args, command.fits);
       if (session && command.fits(session)) {
-        await attempt(command.what, () => command.act(session, args));
+        const blocked = store.blocked(session.name, command.takes);
+        await attempt(command.what, () =>
+          blocked ? Promise.reject(new Error(blocked)) : command.act(session, args)
+        );
       }
     },
     describedBy: {
@@ -147,7 +156,7 @@ function addContextMenu(app: JupyterFrontEnd): void {
 /** Registers what can be done with sessions: for the palette, the context menu and other extensions. */
 export const commandsPlugin: JupyterFrontEndPlugin<void> = {
   id: 'jupyter-sessions:commands',
-  description: 'Adds the commands that create, open, extend and end sessions.',
+  description: 'Adds the commands that open, extend and end sessions.',
   autoStart: true,
   requires: [IRuntimeSessions, IKernelLinks],
   optional: [IDefaultFileBrowser, ICommandPalette],
@@ -160,23 +169,10 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
   ) => {
     const commands = sessionCommands({ app, store, links, browser });
     commands.forEach(command => register({ app, store, links, browser }, command));
-    app.commands.addCommand(CommandIDs.create, {
-      label: 'New Session…',
-      icon: addIcon,
-      execute: async () => {
-        const dialog = new CreateDialog(store);
-        await dialog.launch();
-        return dialog.created?.name;
-      }
-    });
-    app.commands.addCommand(CommandIDs.refresh, {
-      label: 'List Sessions Again',
-      icon: refreshIcon,
-      execute: () => store.refresh()
-    });
     addContextMenu(app);
-    const ids = [CommandIDs.create, CommandIDs.refresh, ...commands.map(command => command.id)];
-    ids.forEach(command => palette?.addItem({ command, category: 'Sessions' }));
+    commands
+      .map(({ id }) => id)
+      .forEach(command => palette?.addItem({ command, category: 'Sessions' }));
   }
 };
 

@@ -38,7 +38,10 @@ function warnOfEnds(app: JupyterFrontEnd, store: IRuntimeSessions, links: IKerne
       session => endsOf(session, links.activity(session.name)),
       now
     );
-    verdict.due.forEach(due => shown.set(due.session.uuid, warn(app, due, now)));
+    verdict.due.forEach(due => {
+      const canExtend = !store.blocked(due.session.name, 'update');
+      shown.set(due.session.uuid, warn(app, due, now, canExtend));
+    });
     verdict.over.forEach(uuid => Notification.dismiss(shown.get(uuid)));
     if (store.sessions.some(session => session.state === 'ACTIVE')) {
       timer = setTimeout(look, Math.min(LONGEST, Math.max(1000, verdict.next - now)));
@@ -49,18 +52,17 @@ function warnOfEnds(app: JupyterFrontEnd, store: IRuntimeSessions, links: IKerne
   look();
 }
 
-function warn(app: JupyterFrontEnd, due: IWarning, now: number): string {
+function warn(app: JupyterFrontEnd, due: IWarning, now: number, canExtend: boolean): string {
   const { name } = due.session;
+  const extend: Notification.IAction = {
+    label: 'Extend by 1 h',
+    displayType: 'accent',
+    callback: () => void app.commands.execute(CommandIDs.extend, { name })
+  };
+  const detail = detailAction(app.commands.execute.bind(app.commands), name);
   return Notification.warning(warning(title(due.session), due.end, now), {
     autoClose: false,
-    actions: [
-      {
-        label: 'Extend by 1 h',
-        displayType: 'accent',
-        callback: () => void app.commands.execute(CommandIDs.extend, { name })
-      },
-      detailAction(app.commands.execute.bind(app.commands), name)
-    ]
+    actions: canExtend ? [extend, detail] : [detail]
   });
 }
 

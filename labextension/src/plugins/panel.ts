@@ -41,6 +41,16 @@ export const panelPlugin: JupyterFrontEndPlugin<void> = {
       label: 'Show Sessions',
       execute: () => shell.activateById(panel.id)
     });
+    commands.addCommand(CommandIDs.showRow, {
+      label: 'Show Session in Panel',
+      execute: args => {
+        if (typeof args.name === 'string') {
+          shell.activateById(panel.id);
+          panel.reveal(args.name);
+        }
+      },
+      describedBy: { args: { type: 'object', properties: { name: { type: 'string' } } } }
+    });
     palette?.addItem({ command: CommandIDs.showPanel, category: 'Sessions' });
     palette?.addItem({ command: CommandIDs.showDetail, category: 'Sessions' });
   }

@@ -18,8 +18,9 @@ export class KernelLinks implements IDisposable {
   ) {
     this._learn();
     _specs.specsChanged.connect(this._onSpecs, this);
-    _kernels.runningChanged.connect(this._emit, this);
+    _kernels.runningChanged.connect(this._onKernels, this);
     _notebooks.runningChanged.connect(this._onNotebooks, this);
+    this._onKernels();
     this._onNotebooks();
   }
 
@@ -55,6 +56,14 @@ export class KernelLinks implements IDisposable {
       }));
   }
 
+  /** Since when a kernel of a session has been starting, milliseconds since the epoch; NaN where none is. */
+  starting(session: string): number {
+    const since = [...this._kernels.running()]
+      .filter(kernel => this._sessions.get(kernel.name) === session)
+      .map(kernel => this._starts.get(kernel.id) ?? NaN);
+    return since.filter(Number.isFinite).sort((a, b) => a - b)[0] ?? NaN;
+  }
+
   /** The notebooks (paths) and consoles (names) whose kernel lives, or lived until now, in a session. */
   documents(session: string): string[] {
     const labels = [...this._documents.values()]
@@ -84,7 +93,7 @@ export class KernelLinks implements IDisposable {
     }
     this._isDisposed = true;
     this._specs.specsChanged.disconnect(this._onSpecs, this);
-    this._kernels.runningChanged.disconnect(this._emit, this);
+    this._kernels.runningChanged.disconnect(this._onKernels, this);
     this._notebooks.runningChanged.disconnect(this._onNotebooks, this);
     Signal.clearData(this);
   }
@@ -102,6 +111,17 @@ export class KernelLinks implements IDisposable {
         this._sessions.set(spec.name, session);
       }
     }
+  }
+
+  private _onKernels(): void {
+    const starts = new Map<string, number>();
+    for (const kernel of this._kernels.running()) {
+      if (kernel.execution_state === 'starting') {
+        starts.set(kernel.id, this._starts.get(kernel.id) ?? Date.now());
+      }
+    }
+    this._starts = starts;
+    this._emit();
   }
 
   private _onNotebooks(): void {
@@ -133,6 +153,7 @@ export class KernelLinks implements IDisposable {
     this._changed.emit();
   }
 
+  private _starts: ReadonlyMap<string, number> = new Map();
   private readonly _sessions = new Map<string, string>();
   private readonly _documents = new Map<string, { label: string; kernel: string; id: string }>();
   private _isDisposed = false;

@@ -1,9 +1,11 @@
 import { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { ApiError, newRequestId, SessionsRest } from '../api/rest';
+import { ApiError, IListing, newRequestId, SessionsRest } from '../api/rest';
 import { Link, WatchStream } from '../api/stream';
+import { Ability, ITrouble, lacks, placeTitle } from '../model/location';
 import {
+  IConnectHelp,
   ILocation,
   ILogPage,
   ISession,
@@ -12,7 +14,9 @@ import {
   ITemplate,
   parentOf
 } from '../model/session';
+import { blockedPhrase } from '../model/trouble';
 import { Cursor, IChange, IReset, isReset } from '../model/watch';
+import { Places } from './places';
 import { IRuntimeSessions, ITransition } from './tokens';
 
 /** What the store needs of the watch stream; tests give one of their own. */
@@ -21,12 +25,21 @@ export type IStream = Pick<
   'message' | 'linkChanged' | 'link' | 'retryAt' | 'open' | 'dispose'
 >;
 
+const LACKS: Record<Ability, (place: string) => string> = {
+  update: place => `${place} cannot change a session once it is made.`,
+  logs: place => `${place} offers no log of its sessions here.`,
+  kernels: place => `${place} does not tell the kernels of its sessions.`,
+  templates: place => `${place} keeps no templates.`
+};
+
 /** Keeps the sessions: lists once, then follows the stream and gets each session that changed. */
 export class SessionStore implements IRuntimeSessions, IDisposable {
   constructor(
     private readonly _rest: SessionsRest,
     makeStream: (query: () => string) => IStream
   ) {
+    this._places = new Places(() => _rest.listLocations());
+    this._places.changed.connect(this._emit, this);
     this._stream = makeStream(() => this._cursor.query());
     this._stream.message.connect(this._onMessage, this);
     this._stream.linkChanged.connect(this._onLink, this);
@@ -42,7 +55,7 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
   }
 
   get locations(): readonly ILocation[] {
-    return this._locations;
+    return this._places.all;
   }
 
   get link(): Link {
@@ -77,9 +90,33 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
     return this._sessions.get(name);
   }
 
+  locationOf(name: string): ILocation | undefined {
+    return this._places.of(name);
+  }
+
+  trouble(name: string): ITrouble | undefined {
+    return this._places.trouble(name);
+  }
+
+  blocked(name: string, ability?: Ability): string {
+    const trouble = this.trouble(name);
+    const place = this.locationOf(name);
+    const title = placeTitle(place, name);
+    if (trouble?.stale) {
+      return blockedPhrase(title, trouble, Date.now());
+    }
+    return ability && lacks(place, ability) ? LACKS[ability](title) : '';
+  }
+
   async refresh(): Promise<void> {
     this._stream.open();
     await this._list();
+  }
+
+  look(now: number): void {
+    if (this._places.isDue(now)) {
+      void this._readPlaces();
+    }
   }
 
   async create(
@@ -88,20 +125,20 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
     body: ISessionBody,
     requestId: string
   ): Promise<ISession | undefined> {
-    const operation = await this._rest.create(parent, id, body, requestId);
+    const operation = await this._acted(this._rest.create(parent, id, body, requestId));
     const name = operation.metadata?.session ?? `${parent}/sessions/${id}`;
     await this._fetch(name);
     return this.get(name);
   }
 
   async terminate(name: string): Promise<void> {
-    await this._rest.terminate(name, newRequestId());
+    await this._acted(this._rest.terminate(name, newRequestId()));
     await this._fetch(name);
   }
 
   async remove(name: string): Promise<void> {
     const uuid = this.get(name)?.uuid;
-    const operation = await this._rest.remove(name, newRequestId());
+    const operation = await this._acted(this._rest.remove(name, newRequestId()));
     if (operation.done) {
       this._drop(name, uuid);
     } else {
@@ -112,7 +149,7 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
   async setLimits(name: string, limits: { ttl?: string; idleTtl?: string }): Promise<void> {
     const mask = Object.keys(limits).map(field => `environmentConfig.executionConfig.${field}`);
     const body = { environmentConfig: { executionConfig: limits } };
-    this._put(await this._rest.update(name, body, mask));
+    this._put(await this._acted(this._rest.update(name, body, mask)));
   }
 
   listKernels(name: string): Promise<ISessionKernel[]> {
@@ -121,6 +158,10 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
 
   readLog(name: string, offset: number, limit: number): Promise<ILogPage> {
     return this._rest.readLog(name, offset, limit);
+  }
+
+  connectHelp(): Promise<IConnectHelp> {
+    return this._rest.connectHelp();
   }
 
   dispose(): void {
@@ -143,6 +184,9 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
     if (!this._cursor.advance(location, sequence)) {
       return;
     }
+    if (this.trouble(location)?.stale) {
+      void this._readPlaces();
+    }
     const { session } = message;
     const name = session.includes('/') ? session : `${location}/sessions/${session}`;
     if (message.newState === 'STATE_UNSPECIFIED') {
@@ -156,15 +200,33 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
     this._changed.emit();
     // Listed after the stream is open, no change falls between; a stream that resumes everywhere needs no list,
     // unless one failed meanwhile.
-    const known = this._locations.length > 0 && this._cursor.covers(this._places());
+    const known = this.locations.length > 0 && this._cursor.covers(this._parents());
     const resumed = this._loaded && !this._error && known;
     if (link === 'lost' || !resumed) {
       void this._list();
     }
   }
 
-  private _places(): Set<string> {
-    const places = this._locations.map(location => location.name);
+  /** Hear the end of an act; one that failed may have met a location that does not answer. */
+  private async _acted<T>(act: Promise<T>): Promise<T> {
+    try {
+      return await act;
+    } catch (error) {
+      void this._readPlaces();
+      throw error;
+    }
+  }
+
+  /** Read the locations, and list again where one came back. A failure is told by the link and by lists. */
+  private async _readPlaces(): Promise<void> {
+    const again = await this._places.read().catch(() => false);
+    if (again && !this._isDisposed) {
+      await this._list();
+    }
+  }
+
+  private _parents(): Set<string> {
+    const places = this.locations.map(location => location.name);
     return new Set([...places, ...this.sessions.map(session => parentOf(session.name))]);
   }
 
@@ -185,26 +247,35 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
 
   private async _listNow(): Promise<void> {
     try {
-      const [locations, templates, sessions] = await Promise.all([
-        this._rest.listLocations(),
+      const [, templates, sessions] = await Promise.all([
+        this._places.read(),
         this._rest.listTemplates(),
         this._rest.listSessions()
       ]);
-      this._locations = locations;
-      this._templates = templates;
-      const names = new Set(sessions.map(session => session.name));
-      for (const name of this._sessions.keys()) {
-        if (!names.has(name)) {
-          this._sessions.delete(name);
-        }
-      }
-      sessions.forEach(session => this._put(session, false));
+      this._take(templates, sessions);
       this._error = '';
       this._loaded = true;
     } catch (error) {
       this._error = error instanceof Error ? error.message : String(error);
     }
     this._emit();
+  }
+
+  /** Take whole lists; what a location held that did not answer stays as it was. */
+  private _take(templates: IListing<ITemplate>, sessions: IListing<ISession>): void {
+    const fresh = new Set(templates.rows.map(template => template.name));
+    const kept = this._templates.filter(
+      ({ name }) => !fresh.has(name) && templates.unreachable.includes(parentOf(name))
+    );
+    this._templates = [...templates.rows, ...kept];
+    this._places.listed(sessions.unreachable, Date.now());
+    const names = new Set(sessions.rows.map(session => session.name));
+    for (const name of this._sessions.keys()) {
+      if (!names.has(name) && !sessions.unreachable.includes(parentOf(name))) {
+        this._sessions.delete(name);
+      }
+    }
+    sessions.rows.forEach(session => this._put(session, false));
   }
 
   /** Get one session anew. A change told while its answer is under way makes another get. */
@@ -266,11 +337,11 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
   }
 
   private readonly _stream: IStream;
+  private readonly _places: Places;
   private readonly _cursor = new Cursor();
   private readonly _sessions = new Map<string, ISession>();
   private readonly _fetching = new Map<string, { again: boolean; done: Promise<void> }>();
   private _templates: readonly ITemplate[] = [];
-  private _locations: readonly ILocation[] = [];
   private _error = '';
   private _loaded = false;
   private _listing: Promise<void> | null = null;

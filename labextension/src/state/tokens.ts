@@ -3,7 +3,9 @@ import { ISignal } from '@lumino/signaling';
 
 import type { KernelLinks } from './kernels';
 import { Link } from '../api/stream';
+import { Ability, ITrouble } from '../model/location';
 import {
+  IConnectHelp,
   ILocation,
   ILogPage,
   ISession,
@@ -39,8 +41,16 @@ export interface IRuntimeSessions {
   readonly transition: ISignal<IRuntimeSessions, ITransition>;
 
   get(name: string): ISession | undefined;
+  /** The location of a session, a template or of itself, by resource name. */
+  locationOf(name: string): ILocation | undefined;
+  /** What is wrong with that location now. */
+  trouble(name: string): ITrouble | undefined;
+  /** Why nothing can be done with a session now, or not what takes an `ability` of its location; else empty. */
+  blocked(name: string, ability?: Ability): string;
   /** List again, and connect again if the stream is down. Never rejects: `error` tells. */
   refresh(): Promise<void>;
+  /** Called at each tick of what shows sessions: reads the locations when that is due. */
+  look(now: number): void;
   /** Create a session; resolves once its row is here. `requestId` is the same over retries. */
   create(
     parent: string,
@@ -55,6 +65,8 @@ export interface IRuntimeSessions {
   setLimits(name: string, limits: { ttl?: string; idleTtl?: string }): Promise<void>;
   listKernels(name: string): Promise<ISessionKernel[]>;
   readLog(name: string, offset: number, limit: number): Promise<ILogPage>;
+  /** How a location is connected to the server. */
+  connectHelp(): Promise<IConnectHelp>;
 }
 
 export const IRuntimeSessions = new Token<IRuntimeSessions>(

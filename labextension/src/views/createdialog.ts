@@ -2,21 +2,34 @@ import { Dialog, ReactWidget } from '@jupyterlab/apputils';
 import { createElement } from 'react';
 
 import { ApiError, newRequestId } from '../api/rest';
-import { bodyOf, emptyDraft, Faults, faultsOf, IDraft, ownFaults } from '../model/form';
+import { longestOf } from '../model/ends';
+import { bodyOf, emptyDraft, Faults, faultsOf, firstPlace, IDraft, ownFaults } from '../model/form';
+import { kindsOf } from '../model/location';
 import { ISession, shortName } from '../model/session';
 import { IRuntimeSessions } from '../state/tokens';
 import { CreateForm } from './createform';
 
-const LOCAL = 'projects/local/locations/local';
-
 /** The form in a dialog: what is typed, and the faults shown beside it. */
 class FormBody extends ReactWidget {
-  constructor(private readonly _store: IRuntimeSessions) {
+  constructor(
+    private readonly _store: IRuntimeSessions,
+    lastPlace: string
+  ) {
     super();
     this.addClass('jp-RuntimeSessions-formBody');
     const names = _store.sessions.map(session => shortName(session.name));
     const places = _store.locations.map(location => location.name);
-    this.draft = emptyDraft(places.includes(LOCAL) || !places.length ? LOCAL : places[0], names);
+    const usable = places.filter(name => !_store.blocked(name));
+    this.draft = emptyDraft(firstPlace(usable, lastPlace), names);
+    const [kind] = kindsOf(_store.locationOf(this.draft.parent))[0] ?? [];
+    this.draft.kernel = kind ?? this.draft.kernel;
+    // A location may come or go while the form is filled.
+    _store.changed.connect(this._draw, this);
+  }
+
+  dispose(): void {
+    this._store.changed.disconnect(this._draw, this);
+    super.dispose();
   }
 
   draft: IDraft;
@@ -35,8 +48,13 @@ class FormBody extends ReactWidget {
       busy: this.busy,
       templates: this._store.templates,
       locations: this._store.locations,
+      blocked: name => this._store.blocked(name),
       onChange: change => this._change(change)
     });
+  }
+
+  private _draw(): void {
+    this.update();
   }
 
   private _change(change: Partial<IDraft>): void {
@@ -52,8 +70,11 @@ class FormBody extends ReactWidget {
 
 /** The create dialog: stays open while the service refuses, closes when it accepts. */
 export class CreateDialog extends Dialog<void> {
-  constructor(store: IRuntimeSessions) {
-    const body = new FormBody(store);
+  /**
+   * @param lastPlace - the location that the last session was made in, or empty
+   */
+  constructor(store: IRuntimeSessions, lastPlace = '') {
+    const body = new FormBody(store, lastPlace);
     super({
       title: 'New session',
       body,
@@ -68,6 +89,11 @@ export class CreateDialog extends Dialog<void> {
   /** The session that was accepted. */
   get created(): ISession | undefined {
     return this._created;
+  }
+
+  /** The location that it was made in. */
+  get place(): string {
+    return this._form.draft.parent;
   }
 
   /** Enter and the Create button come here; Enter on a button of the form presses that button. */
@@ -113,7 +139,8 @@ export class CreateDialog extends Dialog<void> {
     let faults: Faults = { form: [error instanceof Error ? error.message : String(error)] };
     if (error instanceof ApiError) {
       if (error.violations.length) {
-        faults = faultsOf(error.violations, draft);
+        const place = this._sessions.locationOf(draft.parent);
+        faults = faultsOf(error.violations, draft, longestOf(place));
       } else if (error.status === 'ALREADY_EXISTS') {
         faults = { id: [error.message] };
       } else if (error.status === 'NOT_FOUND' && draft.template) {

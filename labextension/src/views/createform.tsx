@@ -1,12 +1,21 @@
 import React from 'react';
 
-import { Faults, IDraft } from '../model/form';
+import { Faults, IDraft, moved } from '../model/form';
+import {
+  isGoogle,
+  kindsOf,
+  limitOf,
+  locationOf,
+  placeTitle,
+  propertiesOf,
+  SPARK_CONNECT
+} from '../model/location';
 import { ILocation, ITemplate, parentOf, shortName } from '../model/session';
 import { formatDuration, parseDuration } from '../model/time';
 import { FaultList, Rows } from './rows';
 
-/** The properties the embedded location understands. */
-export const PROPERTIES: Readonly<Record<string, string>> = {
+/** What the properties of a session on this machine mean. */
+const PROPERTIES: Readonly<Record<string, string>> = {
   'local:python':
     'Interpreter or environment directory for the kernel; ipykernel must be installed in it.',
   'local:kernelspec': 'Name of an installed kernelspec to use instead of the default one.',
@@ -21,22 +30,27 @@ export interface IFormProps {
   busy: boolean;
   templates: readonly ITemplate[];
   locations: readonly ILocation[];
+  /** Why a location cannot be chosen now, or empty. */
+  blocked: (place: string) => string;
   onChange: (change: Partial<IDraft>) => void;
 }
 
 /** The form of a new session; essentials first, limits and properties below. */
 export function CreateForm(props: IFormProps): JSX.Element {
   const { draft, faults, onChange } = props;
+  const place = locationOf(props.locations, draft.parent);
   return (
     <div className="jp-RuntimeSessions-form" aria-busy={props.busy}>
       <FaultList faults={faults.form} />
       <TextField {...props} field="id" label="Id" hint="4 to 63 letters, digits and hyphens" />
-      <TextField
-        {...props}
-        field="displayName"
-        label="Display name"
-        hint="shown on the kernel’s card"
-      />
+      {draft.kernel !== SPARK_CONNECT && (
+        <TextField
+          {...props}
+          field="displayName"
+          label="Display name"
+          hint="shown on the kernel’s card"
+        />
+      )}
       <Choices {...props} />
       <Rows
         group="labels"
@@ -66,8 +80,8 @@ export function CreateForm(props: IFormProps): JSX.Element {
         legend="Properties"
         rows={draft.properties}
         faults={faults}
-        keyHint="local:cwd"
-        known={PROPERTIES}
+        keyHint={isGoogle(place) ? 'spark.executor.cores' : 'local:cwd'}
+        known={knownProperties(place)}
         onChange={properties => onChange({ properties })}
       />
     </div>
@@ -76,11 +90,15 @@ export function CreateForm(props: IFormProps): JSX.Element {
 
 /** An example, and what stands for an empty field where the location says so. */
 function limitHint(props: IFormProps, limit: 'ttl' | 'idleTtl', example: string): string {
-  const place = props.locations.find(location => location.name === props.draft.parent);
-  const limits = place?.metadata?.limits;
-  const text: unknown = typeof limits === 'object' && limits ? Reflect.get(limits, limit) : '';
-  const standard = formatDuration(parseDuration(typeof text === 'string' ? text : ''));
+  const place = locationOf(props.locations, props.draft.parent);
+  const standard = formatDuration(parseDuration(limitOf(place, limit)));
   return `${example}; empty: ${standard || 'the default'}`;
+}
+
+/** The properties that a location says it knows, with what each means where that is known. */
+function knownProperties(place: ILocation | undefined): Readonly<Record<string, string>> {
+  const keys = propertiesOf(place)?.map(key => (key.endsWith('env.') ? `${key}NAME` : key));
+  return keys ? Object.fromEntries(keys.map(key => [key, PROPERTIES[key] ?? ''])) : {};
 }
 
 function TextField(
@@ -113,27 +131,21 @@ function TextField(
 function Choices(props: IFormProps): JSX.Element {
   const { draft, locations } = props;
   const templates = props.templates.filter(template => parentOf(template.name) === draft.parent);
-  const kernels: [string, string][] = [
-    ['PYTHON', 'Python'],
-    ['SCALA', 'Scala']
-  ];
+  const kernels = kindsOf(locationOf(locations, draft.parent));
   if (draft.template) {
     kernels.unshift(['', 'The template’s']);
   }
-  const places = locations.map((place): [string, string] => [
-    place.name,
-    place.displayName || shortName(place.name)
-  ]);
+  const places = locations.map(place => optionOf(place, props.blocked(place.name)));
+  const move = (parent: string) =>
+    moved(
+      draft,
+      parent,
+      kindsOf(locationOf(locations, parent)).map(([kind]) => kind)
+    );
   return (
     <>
       {places.length > 1 && (
-        <Choice
-          {...props}
-          field="parent"
-          label="Location"
-          options={places}
-          also={{ template: '' }}
-        />
+        <Choice {...props} field="parent" label="Location" options={places} also={move} />
       )}
       <Choice {...props} field="kernel" label="Kernel" options={kernels} />
       <Choice
@@ -152,12 +164,21 @@ function Choices(props: IFormProps): JSX.Element {
   );
 }
 
+/** A value, its words, and why it cannot be chosen. */
+type Option = [string, string, string?];
+
+function optionOf(place: ILocation, blocked: string): Option {
+  const name = placeTitle(place, place.name);
+  return [place.name, blocked ? `${name} (does not answer)` : name, blocked];
+}
+
 function Choice(
   props: IFormProps & {
     field: 'parent' | 'kernel' | 'template';
     label: string;
-    options: [string, string][];
-    also?: Partial<IDraft>;
+    options: Option[];
+    /** What else changes with the choice. */
+    also?: (value: string) => Partial<IDraft>;
   }
 ): JSX.Element {
   const { field, draft, faults } = props;
@@ -170,10 +191,12 @@ function Choice(
           name={field}
           aria-invalid={faults[field] !== undefined}
           value={draft[field]}
-          onChange={event => props.onChange({ ...props.also, [field]: event.target.value })}
+          onChange={event =>
+            props.onChange({ ...props.also?.(event.target.value), [field]: event.target.value })
+          }
         >
-          {props.options.map(([value, text]) => (
-            <option key={value} value={value}>
+          {props.options.map(([value, text, why]) => (
+            <option key={value} value={value} disabled={Boolean(why)} title={why || undefined}>
               {text}
             </option>
           ))}

@@ -1,8 +1,10 @@
 import React from 'react';
 
 import { CommandIDs } from '../model/commands';
+import { placeTitle } from '../model/location';
 import { isFinal, ISession, shortName, title } from '../model/session';
 import { formatExact, parseTime } from '../model/time';
+import { stalePhrase } from '../model/trouble';
 import { useNow } from './clock';
 import { IViewContext } from './context';
 import { Configuration, Kernels, Runtime } from './facts';
@@ -30,13 +32,14 @@ export function Detail(props: IViewContext & { name: string }): JSX.Element {
   return (
     <article className="jp-RuntimeSessions-detail" aria-label={`Session ${title(session)}`}>
       <Head {...props} session={session} />
+      <Stale {...props} now={now} />
       {session.state === 'FAILED' && <Reason session={session} />}
       <History session={session} now={now} />
       <Ended session={session} />
       <Limits {...props} session={session} now={now} />
       <Kernels {...props} session={session} now={now} />
-      <Configuration session={session} />
-      <Runtime session={session} />
+      <Configuration {...props} session={session} />
+      <Runtime {...props} session={session} />
       <Log {...props} session={session} />
     </article>
   );
@@ -54,19 +57,37 @@ function Head(props: IViewContext & { session: ISession }): JSX.Element {
         {id !== title(session) && <code>{id}</code>}
         <Chips labels={session.labels} />
       </div>
-      <Actions session={session} commands={commands} />
+      <Actions session={session} commands={commands} blocked={props.store.blocked(session.name)} />
     </header>
   );
 }
 
+/** Said while the session's location does not answer. */
+function Stale(props: IViewContext & { name: string; now: number }): JSX.Element | null {
+  const { store, name, now } = props;
+  const trouble = store.trouble(name);
+  if (!trouble?.stale) {
+    return null;
+  }
+  const place = placeTitle(store.locationOf(name), name);
+  return (
+    <p className="jp-RuntimeSessions-stale" role="status">
+      {place} is {stalePhrase(trouble, now)}.{trouble.message ? ` ${trouble.message}` : ''}
+    </p>
+  );
+}
+
 /** What can be done now. Two notebooks on the main kernel share their variables; a new kernel shares none. */
-function Actions(props: Pick<IViewContext, 'commands'> & { session: ISession }): JSX.Element {
-  const { session, commands } = props;
+function Actions(
+  props: Pick<IViewContext, 'commands'> & { session: ISession; blocked: string }
+): JSX.Element {
+  const { session, commands, blocked } = props;
   const button = (label: string, caption: string, id: string, args = {}, look = '') => (
     <button
       key={label}
       className={`jp-mod-styled jp-RuntimeSessions-small ${look}`}
-      title={caption}
+      title={blocked || caption}
+      disabled={blocked !== ''}
       onClick={() => void commands.execute(id, { name: session.name, ...args })}
     >
       {label}

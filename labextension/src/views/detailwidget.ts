@@ -1,9 +1,8 @@
 import { MainAreaWidget, ReactWidget } from '@jupyterlab/apputils';
-import { Message } from '@lumino/messaging';
 import { createElement } from 'react';
 
 import { shortName, title } from '../model/session';
-import { Clock } from './clock';
+import { clockOf } from './clock';
 import { IViewContext } from './context';
 import { Detail } from './detail';
 import { sessionsIcon } from './icons';
@@ -19,35 +18,18 @@ class DetailContent extends ReactWidget {
     this.addClass('jp-RuntimeSessions-detailBody');
     const { store } = _context;
     store.changed.connect(this._retitle, this);
+    this._clock.tick.connect((_, now) => store.look(now));
     this.title.icon = sessionsIcon;
     this._retitle();
   }
 
   dispose(): void {
     this._context.store.changed.disconnect(this._retitle, this);
-    this._clock.dispose();
     super.dispose();
   }
 
   protected render(): JSX.Element {
     return createElement(Detail, { ...this._context, clock: this._clock, name: this._name });
-  }
-
-  protected onAfterShow(message: Message): void {
-    super.onAfterShow(message);
-    this._clock.start();
-  }
-
-  protected onAfterAttach(message: Message): void {
-    super.onAfterAttach(message);
-    if (this.isVisible) {
-      this._clock.start();
-    }
-  }
-
-  protected onBeforeHide(message: Message): void {
-    this._clock.stop();
-    super.onBeforeHide(message);
   }
 
   private _retitle(): void {
@@ -56,7 +38,7 @@ class DetailContent extends ReactWidget {
     this.title.caption = this._name;
   }
 
-  private readonly _clock = new Clock();
+  private readonly _clock = clockOf(this);
 }
 
 /** Make the main area's tab of one session. */

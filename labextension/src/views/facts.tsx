@@ -1,18 +1,24 @@
 import React, { useEffect, useState } from 'react';
 
+import { endpointOf } from '../model/endpoint';
+import { isGoogle, placeTitle } from '../model/location';
 import { ISession, ISessionKernel, kernelLabel, shortName } from '../model/session';
 import { formatDuration, formatExact, parseDuration, parseTime } from '../model/time';
-import { nowPhrase, totalPhrase, usagePhrase } from '../model/words';
+import { kernelsUse, nowPhrase, startingPhrase, totalPhrase, usagePhrase } from '../model/words';
 import { IViewContext } from './context';
 
 const PERIOD = 5000;
 
+/** A name and what is drawn beside it. */
+type Fact = [string, React.ReactNode];
+
 /** What a session is made of; a name and a value each. */
-export function Configuration(props: { session: ISession }): JSX.Element {
-  const { session } = props;
+export function Configuration(props: IViewContext & { session: ISession }): JSX.Element {
+  const { session, store } = props;
   const limits = session.environmentConfig?.executionConfig ?? {};
-  const facts: [string, string][] = [
+  const facts: Fact[] = [
     ['Name', session.name],
+    ['Location', placeTitle(store.locationOf(session.name), session.name)],
     ['UUID', session.uuid],
     ['Kernel', kernelLabel(session)],
     ['Template', session.sessionTemplate ? shortName(session.sessionTemplate) : ''],
@@ -21,7 +27,7 @@ export function Configuration(props: { session: ISession }): JSX.Element {
     ['Owner', session.user === session.creator ? '' : (session.user ?? '')],
     ['Ends when idle for', formatDuration(parseDuration(limits.idleTtl))],
     ['Ends at the latest after', formatDuration(parseDuration(limits.ttl))],
-    ...Object.entries(session.labels ?? {}).map(([key, value]): [string, string] => [
+    ...Object.entries(session.labels ?? {}).map(([key, value]): Fact => [
       `Label ${key}`,
       value || '(empty)'
     ]),
@@ -31,18 +37,40 @@ export function Configuration(props: { session: ISession }): JSX.Element {
 }
 
 /** What a session uses and where it is reached. */
-export function Runtime(props: { session: ISession }): JSX.Element | null {
-  const info = props.session.runtimeInfo ?? {};
-  const facts: [string, string][] = [
-    ['Uses now', nowPhrase(props.session)],
-    ['Used in all', totalPhrase(props.session)],
+export function Runtime(props: IViewContext & { session: ISession }): JSX.Element | null {
+  const { session, store } = props;
+  const info = session.runtimeInfo ?? {};
+  // A unit of Google's bills; elsewhere the kernels' own figures say more.
+  const billed: Fact[] = isGoogle(store.locationOf(session.name))
+    ? [
+        ['Uses now', nowPhrase(session)],
+        ['Used in all', totalPhrase(session)]
+      ]
+    : [];
+  const facts: Fact[] = [
+    ...billed,
     ['Log directory', typeof info.outputUri === 'string' ? info.outputUri : ''],
-    ...Object.entries(info.endpoints ?? {})
+    ...Object.entries(info.endpoints ?? {}).map(([name, uri]): Fact => [
+      name,
+      <Endpoint key={name} uri={uri} />
+    ])
   ];
   return <Facts title="Runtime" facts={facts} />;
 }
 
-function Facts(props: { title: string; facts: [string, string][] }): JSX.Element | null {
+/** An address that the session names: opened by a click alone, in a tab that knows nothing of this one. */
+function Endpoint(props: { uri: string }): JSX.Element {
+  const { text, href } = endpointOf(String(props.uri));
+  return href ? (
+    <a href={href} target="_blank" rel="noopener noreferrer">
+      {text}
+    </a>
+  ) : (
+    <span>{text}</span>
+  );
+}
+
+function Facts(props: { title: string; facts: Fact[] }): JSX.Element | null {
   const facts = props.facts.filter(([, value]) => value);
   if (!facts.length) {
     return null;
@@ -68,7 +96,7 @@ export function Kernels(
 ): JSX.Element | null {
   const { session, store, links, clock, now } = props;
   const [kernels, setKernels] = useState<ISessionKernel[] | null>(null);
-  const active = session.state === 'ACTIVE';
+  const active = session.state === 'ACTIVE' && !store.blocked(session.name, 'kernels');
   useEffect(() => {
     let last = 0;
     let news = false;
@@ -107,7 +135,10 @@ export function Kernels(
   }
   return (
     <section aria-label="Kernels">
-      <h3>Kernels</h3>
+      <h3>
+        Kernels
+        <small>{kernelsUse(kernels)}</small>
+      </h3>
       {kernels.length ? (
         <KernelTable kernels={kernels} links={props.links} now={now} />
       ) : (
@@ -137,7 +168,11 @@ function KernelTable(
                 {props.links.documentsOf(kernel.id).join(', ')}
               </td>
               <td>{kernel.execution_state}</td>
-              <td title={formatExact(active)}>active {ago} ago</td>
+              <td title={formatExact(active)}>
+                {kernel.execution_state === 'starting'
+                  ? startingPhrase(active, props.now)
+                  : ago && `active ${ago} ago`}
+              </td>
               <td>
                 {usage?.memory_bytes
                   ? usagePhrase(Number(usage.cpu_percent), usage.memory_bytes)

@@ -3,7 +3,8 @@ import React, { useState } from 'react';
 import { ApiError } from '../api/rest';
 import { CommandIDs } from '../model/commands';
 import { endsOf, extended, HOUR, longestOf } from '../model/ends';
-import { ISession } from '../model/session';
+import { limitFault } from '../model/limit';
+import { ILocation, ISession } from '../model/session';
 import { formatDuration, formatExact, parseDuration, parseTyped } from '../model/time';
 import { endSentence } from '../model/words';
 import { isNear } from '../state/warnings';
@@ -27,17 +28,21 @@ export function Limits(
   if (session.state !== 'ACTIVE') {
     return null;
   }
-  const place = store.locations.find(({ name }) => session.name.startsWith(`${name}/`));
+  const place = store.locationOf(session.name);
   const extendable = Object.keys(extended(session, ends, HOUR, longestOf(place))).length > 0;
   const near = isNear(session, ends, now);
+  const blocked = store.blocked(session.name, 'update');
   return (
     <div className={`jp-RuntimeSessions-end${near ? ' jp-mod-near' : ''}`}>
       <span title={ends.next && formatExact(ends.next.time)}>{endSentence(ends, now)}</span>
       {ends.next && (
         <button
           className="jp-mod-styled jp-RuntimeSessions-small"
-          disabled={!extendable}
-          title={extendable ? undefined : 'This is as long as its location lets a session live'}
+          disabled={!extendable || blocked !== ''}
+          title={
+            blocked ||
+            (extendable ? undefined : 'This is as long as its location lets a session live')
+          }
           onClick={() => void commands.execute(CommandIDs.extend, { name: session.name })}
         >
           Extend by 1 h
@@ -46,11 +51,13 @@ export function Limits(
       <button
         className="jp-RuntimeSessions-link"
         aria-expanded={editing}
+        disabled={blocked !== ''}
+        title={blocked || undefined}
         onClick={() => setEditing(!editing)}
       >
         change limits
       </button>
-      {editing && <LimitForm {...props} onDone={() => setEditing(false)} />}
+      {editing && !blocked && <LimitForm {...props} onDone={() => setEditing(false)} />}
     </div>
   );
 }
@@ -72,7 +79,7 @@ function LimitForm(props: IViewContext & { session: ISession; onDone: () => void
       }
       props.onDone();
     } catch (error) {
-      setFaults(limitFaults(error));
+      setFaults(limitFaults(error, typed, props.store.locationOf(props.session.name)));
     }
   };
   return (
@@ -104,7 +111,11 @@ function LimitForm(props: IViewContext & { session: ISession; onDone: () => void
   );
 }
 
-function limitFaults(error: unknown): Record<string, string[]> {
+function limitFaults(
+  error: unknown,
+  typed: Record<Limit, string>,
+  place: ILocation | undefined
+): Record<string, string[]> {
   const violations = error instanceof ApiError ? error.violations : [];
   if (!violations.length) {
     return { form: [error instanceof Error ? error.message : String(error)] };
@@ -112,7 +123,11 @@ function limitFaults(error: unknown): Record<string, string[]> {
   const faults: Record<string, string[]> = {};
   for (const { field, description } of violations) {
     const last = field.slice(field.lastIndexOf('.') + 1);
-    (faults[last in LABELS ? last : 'form'] ??= []).push(description);
+    if (last === 'ttl' || last === 'idleTtl') {
+      (faults[last] ??= []).push(limitFault(typed[last], longestOf(place)[last], description));
+    } else {
+      (faults.form ??= []).push(description);
+    }
   }
   return faults;
 }

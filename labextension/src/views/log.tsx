@@ -6,19 +6,23 @@ import { IViewContext } from './context';
 
 const PERIOD = 2000;
 
-/** The tail of a session's log, followed while it is shown. */
-export function Log(props: IViewContext & { session: ISession }): JSX.Element {
+interface IShown {
+  text: string;
+  cut: boolean;
+  error: string;
+}
+
+/** Follow the tail of a session's log while it is shown, unless its location cannot be asked. */
+function useTail(props: IViewContext & { session: ISession }, blocked: string): IShown {
   const { session, store, clock } = props;
-  const [shown, setShown] = useState({ text: '', cut: false, error: '' });
-  const box = useRef<HTMLPreElement>(null);
-  const atEnd = useRef(true);
+  const [shown, setShown] = useState<IShown>({ text: '', cut: false, error: '' });
   useEffect(() => {
     const tail = new LogTail((offset, limit) => store.readLog(session.name, offset, limit));
     let busy = false;
     let last = 0;
     let gone = false;
     const follow = async () => {
-      if (busy || tail.complete || Date.now() - last < PERIOD) {
+      if (blocked || busy || tail.complete || Date.now() - last < PERIOD) {
         return;
       }
       busy = true;
@@ -43,7 +47,16 @@ export function Log(props: IViewContext & { session: ISession }): JSX.Element {
       gone = true;
       clock.tick.disconnect(slot);
     };
-  }, [store, clock, session.uuid]);
+  }, [store, clock, session.uuid, blocked !== '']);
+  return shown;
+}
+
+/** The tail of a session's log. */
+export function Log(props: IViewContext & { session: ISession }): JSX.Element {
+  const blocked = props.store.blocked(props.session.name, 'logs');
+  const shown = useTail(props, blocked);
+  const box = useRef<HTMLPreElement>(null);
+  const atEnd = useRef(true);
   useEffect(() => {
     if (atEnd.current && box.current) {
       box.current.scrollTop = box.current.scrollHeight;
@@ -56,11 +69,14 @@ export function Log(props: IViewContext & { session: ISession }): JSX.Element {
   return (
     <section aria-label="Log">
       <h3>Log</h3>
-      {shown.error && <p className="jp-RuntimeSessions-faults">{shown.error}</p>}
+      {blocked && <p className="jp-RuntimeSessions-note">{blocked}</p>}
+      {shown.error && !blocked && <p className="jp-RuntimeSessions-faults">{shown.error}</p>}
       {shown.cut && <p className="jp-RuntimeSessions-note">Earlier lines are not shown.</p>}
-      <pre className="jp-RuntimeSessions-log" ref={box} onScroll={onScroll} tabIndex={0}>
-        {shown.text || 'Nothing was written yet.'}
-      </pre>
+      {(shown.text || !blocked) && (
+        <pre className="jp-RuntimeSessions-log" ref={box} onScroll={onScroll} tabIndex={0}>
+          {shown.text || 'Nothing was written yet.'}
+        </pre>
+      )}
     </section>
   );
 }

@@ -1,16 +1,18 @@
 import {
   addIcon,
+  ellipsesIcon,
+  LabIcon,
   ReactWidget,
   refreshIcon,
   Toolbar,
   ToolbarButton
 } from '@jupyterlab/ui-components';
-import { Message } from '@lumino/messaging';
-import { Panel } from '@lumino/widgets';
+import { ISignal, Signal } from '@lumino/signaling';
+import { Menu, Panel } from '@lumino/widgets';
 import { createElement } from 'react';
 
 import { CommandIDs } from '../model/commands';
-import { Clock } from './clock';
+import { clockOf } from './clock';
 import { IViewContext } from './context';
 import { sessionsIcon } from './icons';
 import { SessionList } from './sessionlist';
@@ -19,62 +21,68 @@ import { SessionList } from './sessionlist';
 export class SessionsPanel extends Panel {
   constructor(context: Omit<IViewContext, 'clock'>) {
     super();
-    const { commands } = context;
+    const { commands, store } = context;
     this.id = 'jupyter-sessions';
     this.addClass('jp-RuntimeSessions');
     this.title.icon = sessionsIcon;
     this.title.caption = 'Sessions';
     this.node.setAttribute('role', 'region');
     this.node.setAttribute('aria-label', 'Sessions');
+    this._menu = menuOf(commands);
+    const clock = clockOf(this);
+    clock.tick.connect((_, now) => store.look(now));
+    const list = ReactWidget.create(
+      createElement(SessionList, { ...context, clock, revealed: this._revealed })
+    );
+    list.addClass('jp-RuntimeSessions-list');
+    this.addWidget(this._toolbar(commands));
+    this.addWidget(list);
+  }
+
+  /** Bring a session's row into view and give it the focus. */
+  reveal(name: string): void {
+    this._revealed.emit(name);
+  }
+
+  dispose(): void {
+    this._menu.dispose();
+    Signal.clearData(this);
+    super.dispose();
+  }
+
+  private _toolbar(commands: IViewContext['commands']): Toolbar {
     const toolbar = new Toolbar();
     toolbar.node.setAttribute('aria-label', 'Sessions');
     const header = ReactWidget.create(createElement('h2', null, 'Sessions'));
     header.addClass('jp-RuntimeSessions-header');
+    const button = (icon: LabIcon, tooltip: string, onClick: () => void) =>
+      new ToolbarButton({ icon, tooltip, onClick });
+    const command = (icon: LabIcon, tooltip: string, id: string) =>
+      button(icon, tooltip, () => void commands.execute(id));
+    const more = button(ellipsesIcon, 'More', () => {
+      const { left, bottom } = more.node.getBoundingClientRect();
+      this._menu.open(left, bottom);
+    });
     toolbar.addItem('title', header);
     toolbar.addItem('spacer', Toolbar.createSpacerItem());
-    toolbar.addItem('new', button(addIcon, 'New session', commands, CommandIDs.create));
-    toolbar.addItem('refresh', button(refreshIcon, 'List again', commands, CommandIDs.refresh));
-    const list = ReactWidget.create(createElement(SessionList, { ...context, clock: this._clock }));
-    list.addClass('jp-RuntimeSessions-list');
-    this.addWidget(toolbar);
-    this.addWidget(list);
+    toolbar.addItem('new', command(addIcon, 'New session', CommandIDs.create));
+    toolbar.addItem('refresh', command(refreshIcon, 'List again', CommandIDs.refresh));
+    toolbar.addItem('more', more);
+    return toolbar;
   }
 
-  dispose(): void {
-    this._clock.dispose();
-    super.dispose();
-  }
-
-  protected onAfterShow(message: Message): void {
-    super.onAfterShow(message);
-    this._clock.start();
-  }
-
-  protected onAfterAttach(message: Message): void {
-    super.onAfterAttach(message);
-    if (this.isVisible) {
-      this._clock.start();
-    }
-  }
-
-  protected onBeforeHide(message: Message): void {
-    this._clock.stop();
-    super.onBeforeHide(message);
-  }
-
-  protected onBeforeDetach(message: Message): void {
-    this._clock.stop();
-    super.onBeforeDetach(message);
-  }
-
-  private readonly _clock = new Clock();
+  private readonly _menu: Menu;
+  private readonly _revealed = new Signal<this, string>(this);
 }
 
-function button(
-  icon: typeof addIcon,
-  tooltip: string,
-  commands: IViewContext['commands'],
-  id: string
-): ToolbarButton {
-  return new ToolbarButton({ icon, tooltip, onClick: () => void commands.execute(id) });
+/** Emits the name of a session whose row is to have the focus. */
+export type IRevealed = ISignal<unknown, string>;
+
+function menuOf(commands: IViewContext['commands']): Menu {
+  const menu = new Menu({ commands });
+  menu.addItem({ command: CommandIDs.create });
+  menu.addItem({ command: CommandIDs.refresh });
+  menu.addItem({ type: 'separator' });
+  menu.addItem({ command: CommandIDs.connect });
+  return menu;
 }

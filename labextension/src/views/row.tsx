@@ -9,10 +9,12 @@ import React from 'react';
 
 import { CommandIDs } from '../model/commands';
 import { endsOf, IEnds } from '../model/ends';
-import { isFinal, ISession, kernelLabel, locationLabel, shortName, title } from '../model/session';
+import { isUpstream, ITrouble, placeTitle } from '../model/location';
+import { isFinal, ISession, kernelLabel, shortName, title } from '../model/session';
 import { lookOf } from '../model/states';
 import { formatDuration, formatExact, formatMoment, parseTime } from '../model/time';
-import { endPhrase, firstLine } from '../model/words';
+import { stalePhrase } from '../model/trouble';
+import { endPhrase, firstLine, startingPhrase } from '../model/words';
 import { isNear } from '../state/warnings';
 import { IViewContext } from './context';
 import { StateSign, StateWord } from './statemark';
@@ -27,18 +29,21 @@ interface IRowProps extends IViewContext {
 
 /** One session in the list. Its keys are handled by the list. */
 export function SessionRow(props: IRowProps): JSX.Element {
-  const { session, now, links, commands } = props;
+  const { session, now, links, commands, store } = props;
+  const trouble = store.trouble(session.name);
+  const stale = trouble?.stale ? trouble : undefined;
+  const place = placeOf(props);
   const ends = endsOf(session, links.activity(session.name));
   const near = isNear(session, ends, now);
   const age = ageOf(session, now);
   const act = (id: string) => void commands.execute(id, { name: session.name });
   return (
     <li
-      className={`jp-RuntimeSessions-row${near ? ' jp-mod-near' : ''}`}
+      className={`jp-RuntimeSessions-row${near ? ' jp-mod-near' : ''}${stale ? ' jp-mod-stale' : ''}`}
       data-session={session.name}
       data-state={session.state}
       tabIndex={props.tabbable ? 0 : -1}
-      aria-label={spoken(session, age, ends, now)}
+      aria-label={spoken(props, place, age, ends)}
       aria-keyshortcuts="Enter N Delete"
       onFocus={() => props.onFocus(session.name)}
       onDoubleClick={() => act(CommandIDs.showDetail)}
@@ -46,38 +51,74 @@ export function SessionRow(props: IRowProps): JSX.Element {
     >
       <div className="jp-RuntimeSessions-line">
         <StateSign state={session.state} />
-        <span className="jp-RuntimeSessions-title" title={nameTitle(session)}>
+        <span className="jp-RuntimeSessions-title" title={nameTitle(session, place)}>
           {title(session)}
         </span>
         <StateWord state={session.state} />
         <span className="jp-RuntimeSessions-age" title={age.exact}>
           {age.text}
         </span>
+        <RowActions session={session} blocked={store.blocked(session.name)} act={act} />
       </div>
-      <About session={session} />
-      {ends.next && (
+      {stale && <StaleLine trouble={stale} now={now} />}
+      <StartingLine {...props} />
+      <About session={session} place={place} />
+      {ends.next && !stale && (
         <div className="jp-RuntimeSessions-line jp-RuntimeSessions-ends">
           <span className="jp-RuntimeSessions-cut" title={formatExact(ends.next.time)}>
             {endPhrase(ends.next, now)}
           </span>
-          {near && (
+          {near && !store.blocked(session.name, 'update') && (
             <button className="jp-RuntimeSessions-link" onClick={() => act(CommandIDs.extend)}>
               extend
             </button>
           )}
         </div>
       )}
-      <RowActions session={session} act={act} />
     </li>
   );
 }
 
+/** Where a session runs, told where there is more than one location. */
+function placeOf(props: IRowProps): string {
+  const { store, session } = props;
+  return store.locations.length > 1 ? placeTitle(store.locationOf(session.name), session.name) : '';
+}
+
+/** What is shown of a session whose location does not answer is what was known last. */
+function StaleLine(props: { trouble: ITrouble; now: number }): JSX.Element {
+  return (
+    <div className="jp-RuntimeSessions-line jp-RuntimeSessions-stale">
+      <span className="jp-RuntimeSessions-cut" title={props.trouble.message}>
+        {stalePhrase(props.trouble, props.now)}
+      </span>
+    </div>
+  );
+}
+
+/** A kernel elsewhere may take minutes to start. */
+function StartingLine(props: IRowProps): JSX.Element | null {
+  const { session, links, store, now } = props;
+  const since = links.starting(session.name);
+  if (!Number.isFinite(since) || !isUpstream(store.locationOf(session.name))) {
+    return null;
+  }
+  const text = startingPhrase(since, now);
+  return (
+    <div className="jp-RuntimeSessions-line jp-RuntimeSessions-starting">
+      <span className="jp-RuntimeSessions-cut" title={text}>
+        {text}
+      </span>
+    </div>
+  );
+}
+
 /** The second line: the reason or step where there is one, and kernel, location, labels. */
-function About(props: { session: ISession }): JSX.Element {
+function About(props: { session: ISession; place: string }): JSX.Element {
   const { session } = props;
   // The warning of an ACTIVE session is the line of its end.
   const message = session.state === 'ACTIVE' ? '' : firstLine(session.stateMessage);
-  const place = `${kernelLabel(session)} · ${locationLabel(session.name)}`;
+  const place = [kernelLabel(session), props.place].filter(part => part).join(' · ');
   return (
     <>
       {message && (
@@ -113,8 +154,13 @@ export function Chips(props: { labels?: Record<string, string> }): JSX.Element {
   );
 }
 
-function RowActions(props: { session: ISession; act: (id: string) => void }): JSX.Element {
-  const { session, act } = props;
+function RowActions(props: {
+  session: ISession;
+  /** Why nothing can be done with it now, or empty. */
+  blocked: string;
+  act: (id: string) => void;
+}): JSX.Element {
+  const { session, act, blocked } = props;
   const ended = isFinal(session.state);
   return (
     <div className="jp-RuntimeSessions-actions">
@@ -122,6 +168,7 @@ function RowActions(props: { session: ISession; act: (id: string) => void }): JS
         <IconButton
           icon={notebookIcon}
           label="Open a notebook on the main kernel (N)"
+          blocked={blocked}
           onClick={() => act(CommandIDs.openNotebook)}
         />
       )}
@@ -133,26 +180,33 @@ function RowActions(props: { session: ISession; act: (id: string) => void }): JS
       <IconButton
         icon={ended ? deleteIcon : closeIcon}
         label={ended ? 'Delete (Delete)' : 'Terminate (Delete)'}
+        blocked={blocked}
         onClick={() => act(ended ? CommandIDs.remove : CommandIDs.terminate)}
       />
     </div>
   );
 }
 
-/** A small button with an icon; its label is read out and shown on hover. */
+/** A small button with an icon; its label is read out and shown on hover, with the reason while it is blocked. */
 export function IconButton(props: {
   icon: LabIcon;
   label: string;
+  blocked?: string;
   onClick: () => void;
 }): JSX.Element {
+  const label = props.blocked ? `${props.label}: ${props.blocked}` : props.label;
   return (
     <button
+      type="button"
       className="jp-RuntimeSessions-icon"
-      title={props.label}
-      aria-label={props.label}
+      title={label}
+      aria-label={label}
+      aria-disabled={props.blocked ? true : undefined}
       onClick={event => {
         event.stopPropagation();
-        props.onClick();
+        if (!props.blocked) {
+          props.onClick();
+        }
       }}
     >
       <props.icon.react tag="span" width="16px" height="16px" />
@@ -171,15 +225,20 @@ function ageOf(session: ISession, now: number): { text: string; exact: string } 
   return { text, exact: `${session.state} since ${formatExact(since)}\nCreated ${created}` };
 }
 
-function nameTitle(session: ISession): string {
+function nameTitle(session: ISession, place: string): string {
   const id = shortName(session.name);
-  return title(session) === id ? id : `${title(session)} (${id})`;
+  const name = title(session) === id ? id : `${title(session)} (${id})`;
+  return place ? `${name}\n${place}` : name;
 }
 
-function spoken(session: ISession, age: { text: string }, ends: IEnds, now: number): string {
+function spoken(props: IRowProps, place: string, age: { text: string }, ends: IEnds): string {
+  const { session, store, now } = props;
+  const trouble = store.trouble(session.name);
   const parts = [title(session), lookOf(session.state).word, age.text];
-  parts.push(kernelLabel(session), locationLabel(session.name), firstLine(session.stateMessage));
-  if (ends.next) {
+  parts.push(kernelLabel(session), place, firstLine(session.stateMessage));
+  if (trouble?.stale) {
+    parts.push(stalePhrase(trouble, now));
+  } else if (ends.next) {
     parts.push(endPhrase(ends.next, now));
   }
   return parts.filter(part => part).join(', ');

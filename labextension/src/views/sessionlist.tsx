@@ -3,25 +3,60 @@ import React, { KeyboardEvent, useEffect, useRef, useState } from 'react';
 
 import { CommandIDs } from '../model/commands';
 import { sectionsOf } from '../model/listing';
-import { isFinal, ISession, ITemplate, shortName } from '../model/session';
+import { placeTitle } from '../model/location';
+import { isFinal, ISession, ITemplate, parentOf, shortName } from '../model/session';
 import { formatDuration } from '../model/time';
 import { WHAT } from '../model/words';
+import { Banners } from './banners';
 import { useNow } from './clock';
 import { IViewContext } from './context';
+import { FilterBox, IFilter } from './filters';
+import type { IRevealed } from './panel';
 import { SessionRow } from './row';
 import { useSignals } from './signals';
 
-/** The whole panel: link, filter, and the three sections. */
-export function SessionList(props: IViewContext): JSX.Element {
+const ALL: IFilter = { text: '', place: '' };
+
+/** The whole panel: link, troubles of locations, filters, and the three sections. */
+export function SessionList(props: IViewContext & { revealed: IRevealed }): JSX.Element {
   const { store, links, clock } = props;
   useSignals(store.changed, links.changed);
   const now = useNow(clock);
-  const [filter, setFilter] = useState('');
+  const head = (
+    <>
+      <LinkState {...props} now={now} />
+      <Banners {...props} now={now} />
+    </>
+  );
+  if (store.loaded && !store.sessions.length && !store.templates.length) {
+    return (
+      <>
+        {head}
+        <Empty {...props} />
+      </>
+    );
+  }
+  return (
+    <>
+      {head}
+      <Sections {...props} now={now} />
+    </>
+  );
+}
+
+/** The filters and what they leave, in sections. */
+function Sections(props: IViewContext & { revealed: IRevealed; now: number }): JSX.Element {
+  const { store, now } = props;
+  const [filter, setFilter] = useState<IFilter>(ALL);
   const [focused, setFocused] = useState('');
-  const sections = sectionsOf(store.sessions, filter);
+  // A location that is configured no more filters nothing.
+  const place = store.locationOf(filter.place)?.name ?? '';
+  const titleOf = (session: ISession) => placeTitle(store.locationOf(session.name), session.name);
+  const sections = sectionsOf(store.sessions, filter.text, place, titleOf);
   const rows = [...sections.running, ...sections.ended];
   const stop = rows.some(row => row.name === focused) ? focused : rows[0]?.name;
   const list = useFollowingFocus(focused);
+  const wanted = useRevealed(props.revealed, list, () => setFilter(ALL));
   const draw = (session: ISession) => (
     <SessionRow
       key={session.name}
@@ -32,38 +67,58 @@ export function SessionList(props: IViewContext): JSX.Element {
       onFocus={setFocused}
     />
   );
-  if (store.loaded && !store.sessions.length && !store.templates.length) {
-    return (
-      <>
-        <LinkState {...props} now={now} />
-        <Empty {...props} />
-      </>
-    );
-  }
+  const holds = (part: ISession[]) => part.some(row => row.name === wanted);
+  const templates = store.templates.filter(({ name }) => !place || parentOf(name) === place);
   return (
     <>
-      <LinkState {...props} now={now} />
-      <FilterBox filter={filter} onFilter={setFilter} />
+      <FilterBox filter={{ ...filter, place }} locations={store.locations} onFilter={setFilter} />
       <div
         className={`jp-RuntimeSessions-sections${store.link === 'lost' ? ' jp-mod-stale' : ''}`}
         ref={list}
         onKeyDown={event => onKey(event, props)}
       >
         {!store.loaded && !store.error && <p className="jp-RuntimeSessions-note">Listing…</p>}
-        <Section title="RUNNING" count={sections.running.length}>
+        <Section title="RUNNING" count={sections.running.length} open={holds(sections.running)}>
           {sections.running.map(draw)}
         </Section>
-        <Section title="ENDED" count={sections.ended.length}>
+        <Section title="ENDED" count={sections.ended.length} open={holds(sections.ended)}>
           {sections.ended.map(draw)}
         </Section>
-        <Section title="TEMPLATES" count={store.templates.length} folded>
-          {store.templates.map(template => (
+        <Section title="TEMPLATES" count={templates.length} folded>
+          {templates.map(template => (
             <TemplateRow key={template.name} template={template} />
           ))}
         </Section>
       </div>
     </>
   );
+}
+
+/** The session whose row is to have the focus; it gets it as soon as it is drawn, whatever was filtered out. */
+function useRevealed(
+  revealed: IRevealed,
+  list: React.RefObject<HTMLElement>,
+  unfilter: () => void
+): string {
+  const [wanted, setWanted] = useState('');
+  useEffect(() => {
+    const slot = (_: unknown, name: string) => {
+      unfilter();
+      setWanted(name);
+    };
+    revealed.connect(slot);
+    return () => void revealed.disconnect(slot);
+  }, [revealed]);
+  useEffect(() => {
+    const row = wanted
+      ? list.current?.querySelector<HTMLElement>(`[data-session="${CSS.escape(wanted)}"]`)
+      : null;
+    if (row) {
+      row.focus();
+      setWanted('');
+    }
+  });
+  return wanted;
 }
 
 /** Keep the focus on a row that moves to another section, where it is drawn anew. */
@@ -81,29 +136,21 @@ function useFollowingFocus(name: string) {
   return list;
 }
 
-function FilterBox(props: { filter: string; onFilter: (text: string) => void }): JSX.Element {
-  return (
-    <div className="jp-RuntimeSessions-filter">
-      <input
-        type="search"
-        className="jp-mod-styled"
-        placeholder="Filter by name, label, state…"
-        title="Filter by name, label, state, kernel or location"
-        aria-label="Filter sessions"
-        value={props.filter}
-        onChange={event => props.onFilter(event.target.value)}
-      />
-    </div>
-  );
-}
-
 function Section(props: {
   title: string;
   count: number;
   folded?: boolean;
+  /** Whether it must show what it holds now. */
+  open?: boolean;
   children: React.ReactNode;
 }): JSX.Element {
+  const { open } = props;
   const [folded, setFolded] = useState(props.folded ?? false);
+  useEffect(() => {
+    if (open) {
+      setFolded(false);
+    }
+  }, [open]);
   const Caret = folded ? caretRightIcon : caretDownIcon;
   return (
     <section className="jp-RuntimeSessions-section" aria-label={props.title}>
@@ -141,6 +188,14 @@ function Empty(props: IViewContext): JSX.Element {
       >
         New session
       </button>
+      <p>
+        <button
+          className="jp-RuntimeSessions-link"
+          onClick={() => void props.commands.execute(CommandIDs.connect)}
+        >
+          Connect a location
+        </button>
+      </p>
     </div>
   );
 }

@@ -1,0 +1,76 @@
+import { ITrouble } from './location';
+import { formatMoment } from './time';
+
+/** A step of a remedy as it is drawn: words, and commands to copy. */
+export interface IPiece {
+  text: string;
+  command: boolean;
+}
+
+const ADJECTIVES: Record<string, string> = {
+  UNAUTHENTICATED: 'signed out',
+  PERMISSION_DENIED: 'not permitted',
+  FAILED_PRECONDITION: 'not usable',
+  INVALID_ARGUMENT: 'not usable',
+  NOT_FOUND: 'not found'
+};
+
+/** `unreachable since 14:05`, or the like for what else may be wrong. */
+export function troublePhrase(trouble: ITrouble, now: number): string {
+  const what = ADJECTIVES[trouble.status] ?? 'unreachable';
+  const since = formatMoment(trouble.since, now);
+  return since ? `${what} since ${since}` : what;
+}
+
+/** What a stale row says: `unreachable since 14:05, last known state`. */
+export function stalePhrase(trouble: ITrouble, now: number): string {
+  return `${troublePhrase(trouble, now)}, last known state`;
+}
+
+/** Why nothing can be done with a location's sessions now. */
+export function blockedPhrase(place: string, trouble: ITrouble, now: number): string {
+  return `${place} is ${troublePhrase(trouble, now)}. This can be done once it answers again.`;
+}
+
+/** Whether only a person can mend it. */
+export function needsAPerson(trouble: ITrouble): boolean {
+  return trouble.status in ADJECTIVES;
+}
+
+/** The line that leads a location's banner. */
+export function troubleHeadline(place: string, trouble: ITrouble, now: number): string {
+  switch (trouble.status) {
+    case 'UNAUTHENTICATED':
+      return `Sign in again: ${place}`;
+    case 'PERMISSION_DENIED':
+      return `${place} denies access`;
+    case 'FAILED_PRECONDITION':
+    case 'INVALID_ARGUMENT':
+    case 'NOT_FOUND':
+      return `${place} cannot be used as it is configured`;
+    default:
+      return `${place} is ${troublePhrase(trouble, now)}`;
+  }
+}
+
+/** What is said where the location gives no reason of its own, or beside it. */
+export function troubleNote(trouble: ITrouble): string {
+  if (!trouble.stale) {
+    return '';
+  }
+  return needsAPerson(trouble)
+    ? 'Until then its sessions are shown in their last known state.'
+    : 'Its sessions are shown in their last known state. It is tried again by itself.';
+}
+
+/** A step of a remedy in pieces; what stands in backticks is a command. */
+export function piecesOf(step: string): IPiece[] {
+  return step
+    .split(/(`[^`]+`)/)
+    .filter(piece => piece)
+    .map(piece =>
+      /^`[^`]+`$/.test(piece)
+        ? { text: piece.slice(1, -1), command: true }
+        : { text: piece, command: false }
+    );
+}

@@ -1,0 +1,132 @@
+import { caretDownIcon, caretRightIcon } from '@jupyterlab/ui-components';
+import React, { useState } from 'react';
+
+import { CommandIDs } from '../model/commands';
+import { ITrouble, placeTitle } from '../model/location';
+import { needsAPerson, piecesOf, troubleHeadline, troubleNote } from '../model/trouble';
+import { IViewContext } from './context';
+import { Copyable } from './copy';
+
+interface IBanner {
+  name: string;
+  title: string;
+  trouble: ITrouble;
+}
+
+/** What is wrong with locations: one is told in full where a person must act, several in one line until opened. */
+export function Banners(props: IViewContext & { now: number }): JSX.Element | null {
+  const { store, now } = props;
+  const [open, setOpen] = useState(false);
+  const banners = bannersOf(store);
+  if (!banners.length) {
+    return null;
+  }
+  const draw = (banner: IBanner, unfolded: boolean) => (
+    <Banner
+      key={`${banner.name} ${banner.trouble.status}`}
+      banner={banner}
+      now={now}
+      unfolded={unfolded}
+      onTry={() => void props.commands.execute(CommandIDs.refresh)}
+    />
+  );
+  if (banners.length === 1) {
+    return (
+      <div className="jp-RuntimeSessions-banners">
+        {draw(banners[0], needsAPerson(banners[0].trouble))}
+      </div>
+    );
+  }
+  const Caret = open ? caretDownIcon : caretRightIcon;
+  return (
+    <div className="jp-RuntimeSessions-banners">
+      <button
+        className="jp-RuntimeSessions-bannerHead"
+        aria-expanded={open}
+        title={banners.map(({ title, trouble }) => troubleHeadline(title, trouble, now)).join('\n')}
+        onClick={() => setOpen(!open)}
+      >
+        <Caret.react tag="span" />
+        <span>{banners.length} locations need attention</span>
+      </button>
+      {open && banners.map(banner => draw(banner, false))}
+    </div>
+  );
+}
+
+/** Those that a person must mend come first. */
+function bannersOf(store: IViewContext['store']): IBanner[] {
+  const banners: IBanner[] = [];
+  for (const place of store.locations) {
+    const trouble = store.trouble(place.name);
+    if (trouble) {
+      banners.push({ name: place.name, title: placeTitle(place, place.name), trouble });
+    }
+  }
+  const rank = ({ trouble }: IBanner) => (needsAPerson(trouble) ? 0 : 1);
+  return banners.sort((a, b) => rank(a) - rank(b));
+}
+
+function Banner(props: {
+  banner: IBanner;
+  now: number;
+  unfolded: boolean;
+  onTry: () => void;
+}): JSX.Element {
+  const { title, trouble, name } = props.banner;
+  const [unfolded, setUnfolded] = useState(props.unfolded);
+  const headline = troubleHeadline(title, trouble, props.now);
+  const Caret = unfolded ? caretDownIcon : caretRightIcon;
+  return (
+    <section
+      className="jp-RuntimeSessions-banner"
+      aria-label={headline}
+      data-location={name}
+      data-status={trouble.status}
+    >
+      <button
+        className="jp-RuntimeSessions-bannerHead"
+        aria-expanded={unfolded}
+        title={name}
+        onClick={() => setUnfolded(!unfolded)}
+      >
+        <Caret.react tag="span" />
+        <span role="status">{headline}</span>
+      </button>
+      {unfolded && (
+        <div className="jp-RuntimeSessions-bannerBody">
+          {trouble.message && <p className="jp-RuntimeSessions-text">{trouble.message}</p>}
+          <Remedy steps={trouble.remedy} />
+          {troubleNote(trouble) && <p>{troubleNote(trouble)}</p>}
+          <button
+            className="jp-mod-styled jp-mod-accept jp-RuntimeSessions-small"
+            onClick={props.onTry}
+          >
+            Try again
+          </button>
+        </div>
+      )}
+    </section>
+  );
+}
+
+function Remedy(props: { steps: readonly string[] }): JSX.Element | null {
+  if (!props.steps.length) {
+    return null;
+  }
+  return (
+    <ol>
+      {props.steps.map(step => (
+        <li key={step}>
+          {piecesOf(step).map((piece, index) =>
+            piece.command ? (
+              <Copyable key={index} text={piece.text} />
+            ) : (
+              <React.Fragment key={index}>{piece.text}</React.Fragment>
+            )
+          )}
+        </li>
+      ))}
+    </ol>
+  );
+}
