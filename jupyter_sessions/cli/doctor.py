@@ -73,10 +73,13 @@ def _run(argv: Sequence[str]) -> Mapping[str, Any]:
 def _show(findings: Sequence[Mapping[str, Any]]) -> None:
     if not findings:
         return
-    made = output.table(("", "what", "why", "remedy"))
+    made = output.table(("", "check", "what", "why", "remedy"))
     for row in findings:
         level = row["level"]
         what = f"{row['subject']}: {row['what']}" if row["subject"] else row["what"]
-        cells = [output.cell(level, STYLES.get(level, "")), *map(output.cell, (what, row["why"], row["remedy"]))]
+        cells = [
+            output.cell(level, STYLES.get(level, "")),
+            *map(output.cell, (row["check"], what, row["why"], row["remedy"])),
+        ]
         made.add_row(*cells)
     output.show(made)
