@@ -182,6 +182,8 @@ FILES: dict[type[Any], str] = {
     End: "end.json",
 }
 MARKED = "marked.json"
+_LATEST = 253_402_300_799.0
+_LARGEST = 1 << 53
 R = TypeVar("R", Intent, HostProcess, Ready, Heartbeat, End)
 
 
@@ -218,13 +220,24 @@ def read(directory: Path, kind: type[R]) -> R | None:
         text = (directory / FILES[kind]).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    data = json.loads(text)
+    return parse(kind, text)
+
+
+def parse(kind: type[R], text: str | bytes) -> R:
+    """Make a record of its file's text, whoever wrote it; raises ValueError or UnknownVersion."""
+    try:
+        data = json.loads(text)
+    except RecursionError as error:
+        raise ValueError(f"{FILES[kind]} is nested too deeply") from error
     if not isinstance(data, dict):
         raise ValueError(f"{FILES[kind]} holds no JSON object")
     if data.get("version") not in (VERSION, VERSION - 1):
         raise UnknownVersion(f"{FILES[kind]} has version {data.get('version')!r}, this program knows {VERSION}")
-    known = {f.name for f in dataclasses.fields(kind)}
-    values = {key: value for key, value in data.items() if key in known}
+    shapes = {f.name: str(f.type) for f in dataclasses.fields(kind)}
+    values = {key: value for key, value in data.items() if key in shapes}
+    for name, value in values.items():
+        if not _fits(value, shapes[name]):
+            raise ValueError(f"{FILES[kind]}: {name} is no {shapes[name]} that this program writes")
     if kind is Intent:
         specs = values.get("kernels", {})
         fields = {f.name for f in dataclasses.fields(KernelSpecEntry)}
@@ -235,3 +248,18 @@ def read(directory: Path, kind: type[R]) -> R | None:
         return kind(**values)
     except TypeError as error:
         raise ValueError(f"{FILES[kind]}: {error}") from error
+
+
+def _fits(value: Any, shape: str) -> bool:
+    """Say whether a value is of a field's shape and can be told on: text of whole characters, times that there are."""
+    if shape.startswith("dict"):
+        return isinstance(value, dict)
+    if value is None:
+        return shape.endswith("| None")
+    if shape == "str":
+        return isinstance(value, str) and not any("\ud800" <= letter <= "\udfff" for letter in value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return shape == "bool" and isinstance(value, bool)
+    if shape == "float":
+        return 0 <= value <= _LATEST
+    return shape.startswith("int") and isinstance(value, int) and abs(value) <= _LARGEST

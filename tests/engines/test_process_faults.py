@@ -113,7 +113,7 @@ async def test_a_host_that_hears_nothing_is_killed_at_last(tmp_path: Path) -> No
         assert own is not None
         os.kill(own.pid, signal.SIGSTOP)
         await bench.engine.stop(job, "enough", 0.0)
-        assert marked.find(job.store_uuid, job.uuid, job.directory)
+        assert marked.find(job.store_uuid, job.uuid, ())
         await until_killed(bench, job)
 
 

@@ -20,7 +20,8 @@ import pytest
 from jupyter_sessions.engines.base import Alive, CannotTell, Gone, Job
 from jupyter_sessions.engines.process.debris import tidy
 from jupyter_sessions.engines.process.engine import ProcessEngine, unsupported
-from jupyter_sessions.engines.process.observe import STALE_SECONDS, lock_is_held
+from jupyter_sessions.engines.process.files import OwnFiles, lock_is_held
+from jupyter_sessions.engines.process.observe import STALE_SECONDS
 from jupyter_sessions.engines.process.spawn import complete_end, exit_words, host_environment
 from jupyter_sessions.model.errors import FailedPrecondition
 from jupyter_sessions.model.hostfile import (
@@ -195,16 +196,17 @@ async def test_probing_does_not_hold_the_lock(tmp_path: Path) -> None:
 
 
 def test_an_exit_status_completes_the_end_file(tmp_path: Path) -> None:
-    complete_end(tmp_path, 1, 3, 10.0)
+    files = OwnFiles(tmp_path)
+    complete_end(files, files, 1, 3, 10.0)
     end = read(tmp_path, End)
     assert end is not None
     assert (end.cause, end.exit_status) == ("start", 3)
     assert "exit status 3" in end.message
     write(tmp_path, End(2, "memory", "used too much", 20.0, 20.0))
-    complete_end(tmp_path, 2, -9, 25.0)
+    complete_end(files, files, 2, -9, 25.0)
     assert read(tmp_path, End) == End(2, "memory", "used too much", 20.0, 25.0, -9)
     write(tmp_path, Ready(3, "unix:/x", 1.0))
-    complete_end(tmp_path, 3, -11, 30.0)
+    complete_end(files, files, 3, -11, 30.0)
     end = read(tmp_path, End)
     assert end is not None
     assert (end.cause, end.message) == (

@@ -10,24 +10,26 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_sessions.engines.base import Alive, Gone, Job, Observation
 from jupyter_sessions.engines.process import machine
-from jupyter_sessions.engines.process.ending import ASK_SECONDS, Ender, end_strangers
-from jupyter_sessions.engines.process.kernelspecs import CannotHonour, KernelChoice, Specs, check_cwd
+from jupyter_sessions.engines.process.accounts import Account, Accounts, owner_of
+from jupyter_sessions.engines.process.ending import ASK_SECONDS, AccountsFinder, Ender, OwnFinder, end_strangers
+from jupyter_sessions.engines.process.eyes import AccountEyes, OwnEyes
+from jupyter_sessions.engines.process.files import OwnFiles, read_record, write_record
+from jupyter_sessions.engines.process.kernelspecs import CannotHonour, KernelChoice, Specs
 from jupyter_sessions.engines.process.logs import read_log
-from jupyter_sessions.engines.process.observe import Observer, lock_is_held
+from jupyter_sessions.engines.process.observe import Observer
 from jupyter_sessions.engines.process.places import socket_directory
+from jupyter_sessions.engines.process.sites import Site
 from jupyter_sessions.engines.process.spawn import Spawner
+from jupyter_sessions.engines.process.survey import Found
 from jupyter_sessions.engines.process.wants import HONOURED, MEMORY, MEMORY_LIMITED, Wants, read_wants
 from jupyter_sessions.model.api import LogPage, OfferedKernel
 from jupyter_sessions.model.errors import FailedPrecondition, FieldViolation, InvalidArgument
 from jupyter_sessions.model.hostfile import (
     FILES,
-    HOST_LOCK,
-    LOG_DIR,
     MARKED,
     TOKEN,
     Heartbeat,
@@ -36,8 +38,6 @@ from jupyter_sessions.model.hostfile import (
     KernelSpecEntry,
     Ready,
     UnknownVersion,
-    read,
-    write,
 )
 from jupyter_sessions.model.states import State
 
@@ -79,7 +79,9 @@ class ProcessEngine:
 
     ``specs`` gives the user's own kernelspecs as their KernelSpecManager's ``get_all_specs`` does (it is called on a
     worker thread), ``root_dir`` is the default working directory, ``default_kernel`` the name of the default Python
-    kernel. The rest serves tests: ``command`` starts a host, ``clock`` gives wall-clock seconds, ``on_step`` is called
+    kernel. With ``accounts`` each session runs as its owner's account instead, its files lie where that says, and
+    ``specs`` and ``root_dir`` are not used: what can run is what that account sees, and it begins in its home. The rest
+    serves tests: ``command`` starts a host, ``clock`` gives wall-clock seconds, ``on_step`` is called
     with the name of each step of a start before it is taken, ``adopt_grace`` is how old in seconds a process must be to
     be taken for a left-over. Raises FailedPrecondition where the system is none that it can work on.
     """
@@ -93,6 +95,7 @@ class ProcessEngine:
         default_kernel: str = "python3",
         bounds: Bounds | None = None,
         *,
+        accounts: Accounts | None = None,
         command: Sequence[str] = HOST_COMMAND,
         clock: Callable[[], float] = time.time,
         on_step: Callable[[str], None] = _no_step,
@@ -100,8 +103,10 @@ class ProcessEngine:
     ) -> None:
         if why := unsupported():
             raise FailedPrecondition(why)
-        self._choice = KernelChoice(specs, default_kernel)
-        self._root_dir = os.path.abspath(os.path.expanduser(root_dir))
+        root_dir = os.path.abspath(os.path.expanduser(root_dir))
+        self.accounts = accounts
+        self._own = OwnEyes(KernelChoice(specs, default_kernel), root_dir)
+        self._others = AccountEyes(default_kernel)
         self._bounds = bounds or Bounds()
         self._on_step = on_step
         self._adopt_grace = adopt_grace
@@ -118,43 +123,62 @@ class ProcessEngine:
     async def check(self, wanted: Session | SessionTemplate) -> Sequence[FieldViolation]:
         """Name every field that cannot be honoured here; runs the interpreter that ``local:python`` names."""
         wants, faults = read_wants(wanted)
-        return [*faults, *await asyncio.to_thread(self._machine_faults, wants, {fault.field for fault in faults})]
+        known = {fault.field for fault in faults}
+        try:
+            found = await self._look(wanted, wants)
+        except CannotHonour as error:
+            return [*faults, error.violation]
+        return [*faults, *(fault for fault in found.faults if fault.field not in known)]
 
     async def kernels(self, job: Job) -> Sequence[OfferedKernel]:
         """Give the kernels the session was started with."""
-        intent = await asyncio.to_thread(_intent, job.directory)
-        entries = intent.kernels if intent else await asyncio.to_thread(self._resolve, job.session)
-        return [_offered(name, entry) for name, entry in entries.items()]
+        site = self._site(job)
+        intent = await site.in_thread(_intent, site)
+        entries = intent.kernels if intent else (await self._resolve(job.session)).kernels
+        # What lies in another account's directory is not for this one to read.
+        logos = site.account is None
+        return [_offered(name, entry, entry.resource_dir if logos else "") for name, entry in entries.items()]
 
     async def start(self, job: Job, incarnation: int) -> None:
         """Write the intent and spawn the host. Raises InvalidArgument where what was checked is there no more."""
-        await asyncio.to_thread(self._start, job, incarnation)
+        found = await self._resolve(job.session)
+        account = await self._account(job.session)
+        if account is not None and self.accounts is not None:
+            await asyncio.to_thread(self.accounts.prepare, account)
+        site = self._site(job)
+        await site.in_thread(self._start, site, incarnation, found, account)
 
     async def observe(self, job: Job) -> Observation:
         """Say whether the session's host lives."""
-        seen = await self._observer.look(job)
+        seen = await self._observer.look(self._site(job))
         if isinstance(seen, Gone) and not seen.marked:
             self._ender.forget(job.uuid)
         return seen
 
     async def update(self, job: Job) -> None:
         """Hand limits and ACTIVE time to the live host, and have it look at once."""
-        if await asyncio.to_thread(self._rewrite, job):
-            await self._poke(job)
+        site = self._site(job)
+        if await site.in_thread(self._rewrite, site):
+            await self._poke(site)
 
     async def stop(self, job: Job, reason: str, elapsed: float) -> None:
         """Take the next step of the end; see the protocol."""
-        lives, news = await asyncio.to_thread(self._stop, job, reason, elapsed)
+        site = self._site(job)
+        lives, news = await site.in_thread(self._stop, site, reason, elapsed)
         if lives and news:
-            await self._poke(job)
+            await self._poke(site)
 
     async def logs(self, job: Job, offset: int, limit: int) -> LogPage:
         """Read the log of the host and its kernels."""
-        return await asyncio.to_thread(self._logs, job, offset, limit)
+        site = self._site(job)
+        return await site.in_thread(self._logs, site, offset, limit)
 
     async def adopt(self, store_uuid: str, known: Mapping[str, Job]) -> Sequence[str]:
         """End this store's processes of sessions that are not known; returns when they are gone (20 s at most)."""
-        return await end_strangers(store_uuid, known, self._adopt_grace)
+        if self.accounts is None:
+            return await end_strangers(store_uuid, known, self._adopt_grace, OwnFinder(), asyncio.to_thread)
+        run = self.accounts.office().ask
+        return await end_strangers(store_uuid, known, self._adopt_grace, AccountsFinder(), run)
 
     async def close(self) -> None:
         """Let go of the hosts, which go on; called once at the server's end."""
@@ -163,44 +187,57 @@ class ProcessEngine:
         await asyncio.gather(*self._pokes, return_exceptions=True)
         self._spawner.close()
 
-    def _machine_faults(self, wants: Wants, known: set[str]) -> list[FieldViolation]:
-        """Name what only the machine can tell, but for fields that are faulty already."""
-        faults = []
-        for look in (lambda: self._choice.resolve(wants), lambda: check_cwd(wants.cwd) if wants.cwd else ""):
-            try:
-                look()
-            except CannotHonour as error:
-                if error.violation.field not in known:
-                    faults.append(error.violation)
-        return faults
+    def _site(self, job: Job) -> Site:
+        if self.accounts is not None:
+            return self.accounts.site(job)
+        files = OwnFiles(job.directory, job.lock_dir)
+        return Site(job, files, files)
 
-    def _resolve(self, session: Session) -> dict[str, KernelSpecEntry]:
+    async def _account(self, wanted: Session) -> Account | None:
+        """Give the account a session runs as, None for this process's own; raises InvalidArgument."""
+        if self.accounts is None:
+            return None
+        try:
+            return await asyncio.to_thread(self.accounts.resolve, owner_of(wanted))
+        except CannotHonour as error:
+            raise InvalidArgument([error.violation]) from error
+
+    async def _look(self, wanted: Session | SessionTemplate, wants: Wants) -> Found:
+        """Look at what the machine has, as whoever would run it; raises CannotHonour where that is nobody."""
+        if self.accounts is None:
+            return await self._own.look(wants)
+        # A template has no owner: whoever uses it sees kernels of their own.
+        if not hasattr(wanted, "user"):
+            return Found()
+        account = await asyncio.to_thread(self.accounts.resolve, owner_of(cast("Session", wanted)))
+        return await self._others.look(account, wants)
+
+    async def _resolve(self, session: Session) -> Found:
         wants, faults = read_wants(session)
         if faults:
             raise InvalidArgument(faults)
         try:
-            return self._choice.resolve(wants)
+            found = await self._look(session, wants)
         except CannotHonour as error:
             raise InvalidArgument([error.violation]) from error
+        if not found.kernels:
+            raise InvalidArgument(found.faults)
+        return found
 
-    def _start(self, job: Job, incarnation: int) -> None:
-        entries = self._resolve(job.session)
-        job.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        job.lock_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _start(self, site: Site, incarnation: int, found: Found, account: Account | None) -> None:
+        site.files.prepare(())
         self._on_step("clean")
-        for name in _STALE_FILES:
-            with contextlib.suppress(FileNotFoundError):
-                (job.directory / name).unlink()
-        self._observer.forget(job.uuid)
+        site.files.prepare(_STALE_FILES)
+        self._observer.forget(site.uuid)
         self._on_step("intent")
-        intent = self._new_intent(job, incarnation, entries)
-        write(job.directory, intent)
+        intent = self._new_intent(site, incarnation, found)
+        _write(site, intent)
         self._on_step("spawn")
-        self._spawner.spawn(job.directory, intent)
+        self._spawner.spawn(site, intent, account)
         self._on_step("spawned")
 
-    def _new_intent(self, job: Job, incarnation: int, entries: dict[str, KernelSpecEntry]) -> Intent:
-        session = job.session
+    def _new_intent(self, site: Site, incarnation: int, found: Found) -> Intent:
+        job, session = site.job, site.job.session
         wants, _ = read_wants(session)
         env = dict(wants.env)
         if wants.index_url:
@@ -210,10 +247,10 @@ class ProcessEngine:
             session_uuid=job.uuid,
             incarnation=incarnation,
             wanted="run",
-            socket_dir=str(socket_directory(job.directory, job.uuid)),
-            lock_dir=str(job.lock_dir),
-            kernels=entries,
-            cwd=os.path.expanduser(wants.cwd) if wants.cwd else self._root_dir,
+            socket_dir=str(site.place or socket_directory(job.directory, job.uuid)),
+            lock_dir=str(site.place or job.lock_dir),
+            kernels=found.kernels,
+            cwd=found.cwd,
             cwd_fixed=bool(wants.cwd),
             kernel_env=env,
             ttl=session.ttl / _NS,
@@ -224,12 +261,12 @@ class ProcessEngine:
             **asdict(self._bounds),
         )
 
-    def _rewrite(self, job: Job) -> bool:
+    def _rewrite(self, site: Site) -> bool:
         """Write the row's limits into the intent; False where they are there already or nobody is to read them."""
-        intent = _intent(job.directory)
+        intent = _intent(site)
         if intent is None:
             return False
-        session = job.session
+        session = site.job.session
         news = replace(
             intent,
             ttl=session.ttl / _NS,
@@ -238,33 +275,33 @@ class ProcessEngine:
         )
         if news == intent:
             return False
-        write(job.directory, news)
+        _write(site, news)
         return True
 
-    def _stop(self, job: Job, reason: str, elapsed: float) -> tuple[bool, bool]:
+    def _stop(self, site: Site, reason: str, elapsed: float) -> tuple[bool, bool]:
         """Write the wish, take the step that is due; give whether a host lives and whether the wish is new to it."""
-        intent = _intent(job.directory)
+        intent = _intent(site)
         news = intent is not None and intent.wanted != "stop"
         if intent is not None and news:
             try:
-                write(job.directory, replace(intent, wanted="stop", reason=reason))
+                _write(site, replace(intent, wanted="stop", reason=reason))
             except OSError as error:
                 # A full disk must not keep a session alive: what cannot be asked in writing is asked by a signal.
-                logger.warning("the end of session %s could not be written (%s); it is signalled", job.uuid, error)
+                logger.warning("the end of session %s could not be written (%s); it is signalled", site.uuid, error)
                 news, elapsed = False, max(elapsed, ASK_SECONDS)
-        lives = lock_is_held(job.lock_dir / HOST_LOCK) or bool(self._spawner.running(job.uuid))
-        self._ender.step(job, elapsed, lives)
+        lives = site.files.held() or bool(self._spawner.running(site.uuid))
+        self._ender.step(site, elapsed, lives)
         return lives, news
 
-    def _logs(self, job: Job, offset: int, limit: int) -> LogPage:
-        ended = not lock_is_held(job.lock_dir / HOST_LOCK) and not self._spawner.running(job.uuid)
-        return read_log(job.directory / LOG_DIR, offset, limit, ended)
+    def _logs(self, site: Site, offset: int, limit: int) -> LogPage:
+        ended = not site.files.held() and not self._spawner.running(site.uuid)
+        return read_log(site.files.log(), offset, limit, ended)
 
-    async def _poke(self, job: Job) -> None:
+    async def _poke(self, site: Site) -> None:
         """Have the host read its intent now; it does so each second anyway, so nothing hangs on this."""
-        seen = await self._observer.look(job)
+        seen = await self._observer.look(site)
         if isinstance(seen, Alive) and seen.address:
-            task = asyncio.create_task(_poke(seen), name=f"poke {job.uuid}")
+            task = asyncio.create_task(_poke(seen), name=f"poke {site.uuid}")
             self._pokes.add(task)
             task.add_done_callback(self._pokes.discard)
 
@@ -278,12 +315,19 @@ async def _poke(host: Alive) -> None:
     link.close()
 
 
-def _intent(directory: Path) -> Intent | None:
+def _intent(site: Site) -> Intent | None:
     """Read the intent; raises OSError (the reconciler's "cannot tell") also where it cannot be understood."""
     try:
-        return read(directory, Intent)
+        return read_record(site.books, Intent)
     except (ValueError, UnknownVersion) as error:
-        raise OSError(f"{directory / FILES[Intent]}: {error}") from error
+        raise OSError(f"{site.books.directory / FILES[Intent]}: {error}") from error
+
+
+def _write(site: Site, intent: Intent) -> None:
+    """Write down what is wanted, for this service and then for the host; raises OSError."""
+    write_record(site.books, intent)
+    if site.files is not site.books:
+        write_record(site.files, intent)
 
 
 def _active_since(session: Session) -> float:
@@ -294,7 +338,7 @@ def _active_since(session: Session) -> float:
     return times[-1] / _NS if times else 0.0
 
 
-def _offered(name: str, entry: KernelSpecEntry) -> OfferedKernel:
+def _offered(name: str, entry: KernelSpecEntry, resource_dir: str) -> OfferedKernel:
     spec = {
         "argv": [],
         "display_name": entry.display_name,
@@ -303,4 +347,4 @@ def _offered(name: str, entry: KernelSpecEntry) -> OfferedKernel:
         "env": {},
         "metadata": dict(entry.metadata),
     }
-    return OfferedKernel(name, spec, entry.resource_dir)
+    return OfferedKernel(name, spec, resource_dir)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from jupyter_sessions.model.api import LogPage
 from jupyter_sessions.model.hostfile import LOG_FILE
@@ -19,6 +20,7 @@ OFFSETS = "offsets.json"
 
 MAX_BYTES = 4 << 20
 _TRIES = 20
+_FARTHEST = 1 << 53
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,39 @@ class _Part:
     end: int
 
 
-def read_log(directory: Path, offset: int, limit: int, ended: bool) -> LogPage:
+class LogSource(Protocol):
+    """Where a log's files are; both methods raise OSError."""
+
+    def open(self) -> list[int]:
+        """Open every file there is, in any order; the reader closes them."""
+
+    def offsets(self) -> bytes | None:
+        """Give the bytes of the host's ``OFFSETS``, None where there are none."""
+
+
+@dataclass(frozen=True)
+class DirectoryLog:
+    """A log in a directory of this account."""
+
+    directory: Path
+
+    def open(self) -> list[int]:
+        """Open every file there is."""
+        handles = []
+        for path in self.directory.glob(f"{LOG_FILE}*"):
+            with contextlib.suppress(FileNotFoundError):
+                handles.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+        return handles
+
+    def offsets(self) -> bytes | None:
+        """Give what the host wrote of the files' offsets."""
+        try:
+            return (self.directory / OFFSETS).read_bytes()
+        except FileNotFoundError:
+            return None
+
+
+def read_log(source: LogSource, offset: int, limit: int, ended: bool) -> LogPage:
     """Give at most ``limit`` bytes of text from ``offset`` (negative: from the end).
 
     A character is never cut: a page ends before one that does not fit whole. ``ended``: nobody writes any more.
@@ -40,22 +74,20 @@ def read_log(directory: Path, offset: int, limit: int, ended: bool) -> LogPage:
     while True:
         tries -= 1
         with ExitStack() as stack:
-            parts = sorted(_parts(directory, stack), key=lambda part: part.start)
+            parts = sorted(_parts(source, stack), key=lambda part: part.start)
             # Rotations in this very moment may hide a file between two names, or the newest: look again.
             whole = all(a.end == b.start for a, b in itertools.pairwise(parts))
             if not tries or (whole and offset <= (parts[-1].end if parts else 0)):
                 return _page(parts, offset, limit, ended)
 
 
-def _parts(directory: Path, stack: ExitStack) -> Iterator[_Part]:
+def _parts(source: LogSource, stack: ExitStack) -> Iterator[_Part]:
     seen = set()
-    handles = []
-    for path in directory.glob(f"{LOG_FILE}*"):
-        with contextlib.suppress(FileNotFoundError):
-            handles.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-            stack.callback(os.close, handles[-1])
+    handles = source.open()
+    for handle in handles:
+        stack.callback(os.close, handle)
     # Read after the files are opened: whatever they were renamed to, their offsets are written by now.
-    offsets = _offsets(directory)
+    offsets = _offsets(source.offsets())
     for handle in handles:
         found = os.fstat(handle)
         if found.st_ino not in seen:
@@ -64,14 +96,14 @@ def _parts(directory: Path, stack: ExitStack) -> Iterator[_Part]:
             yield _Part(handle, start, start + found.st_size)
 
 
-def _offsets(directory: Path) -> dict[int, int]:
+def _offsets(text: bytes | None) -> dict[int, int]:
     try:
-        data = json.loads((directory / OFFSETS).read_text(encoding="utf-8"))
-        return {int(inode): int(start) for inode, start in data.items()}
-    except FileNotFoundError:
-        return {}
-    except (ValueError, AttributeError, TypeError) as error:
-        raise OSError(f"{directory / OFFSETS} is damaged: {error}") from error
+        starts = {int(inode): int(start) for inode, start in json.loads(text or b"{}").items()}
+        if any(not 0 <= start <= _FARTHEST for start in starts.values()):
+            raise ValueError("it names no place in a log")
+        return starts
+    except (ValueError, AttributeError, TypeError, OverflowError, RecursionError) as error:
+        raise OSError(f"the log's {OFFSETS} is damaged: {error}") from error
 
 
 def _page(parts: list[_Part], offset: int, limit: int, ended: bool) -> LogPage:

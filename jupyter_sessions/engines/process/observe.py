@@ -6,23 +6,19 @@ again only when it changed.
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import os
-import sys
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Generic, TypeVar
 
-from jupyter_sessions.engines.base import Alive, CannotTell, Gone, Job, Observation
-from jupyter_sessions.engines.process import marked
-from jupyter_sessions.engines.process.debris import tidy
+from jupyter_sessions.engines.base import Alive, CannotTell, Gone, Observation
+from jupyter_sessions.engines.process.files import Files, Stamp, read_record
+from jupyter_sessions.engines.process.sites import Site
 from jupyter_sessions.engines.process.spawn import Spawner
 from jupyter_sessions.model.hostfile import (
     FILES,
-    HOST_LOCK,
     TOKEN,
     End,
     Heartbeat,
@@ -30,35 +26,18 @@ from jupyter_sessions.model.hostfile import (
     Intent,
     Ready,
     UnknownVersion,
-    read,
 )
 
-if sys.platform != "win32":
-    import fcntl
+SOCKET = "host.sock"
+"""What a host calls its socket."""
 
 STALE_SECONDS = 20.0
 """A heartbeat this old says nothing any more: four were missed."""
 
 STARTING = "starting its host"
 LOADING = "its host is loading"
-R = TypeVar("R", HostProcess, Ready, Heartbeat)
-
-
-def lock_is_held(path: Path) -> bool:
-    """Say whether a host holds this lock, by taking it shared for a moment; raises OSError: it cannot be told."""
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EAGAIN):
-            return True
-        raise
-    finally:
-        os.close(handle)
-    return False
+R = TypeVar("R", HostProcess, Ready, Heartbeat, Intent)
+_TOKEN = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass
@@ -66,18 +45,15 @@ class _Cached(Generic[R]):
     """One record file, read again only when its inode, size or time changed."""
 
     kind: type[R]
-    stamp: tuple[int, int, int] | None = None
+    stamp: Stamp | None = None
     record: R | None = None
 
-    def look(self, directory: str) -> R | None:
-        try:
-            found = os.stat(f"{directory}/{FILES[self.kind]}")
-        except FileNotFoundError:
+    def look(self, files: Files) -> R | None:
+        stamp = files.stamp(FILES[self.kind])
+        if stamp is None:
             self.stamp = self.record = None
-            return None
-        stamp = (found.st_mtime_ns, found.st_ino, found.st_size)
-        if stamp != self.stamp:
-            self.record = read(Path(directory), self.kind)
+        elif stamp != self.stamp:
+            self.record = read_record(files, self.kind)
             self.stamp = stamp
         return self.record
 
@@ -89,8 +65,9 @@ class _Files:
     host: _Cached[HostProcess] = field(default_factory=lambda: _Cached(HostProcess))
     ready: _Cached[Ready] = field(default_factory=lambda: _Cached(Ready))
     beat: _Cached[Heartbeat] = field(default_factory=lambda: _Cached(Heartbeat))
+    intent: _Cached[Intent] = field(default_factory=lambda: _Cached(Intent))
     token: str = field(default="", repr=False)
-    token_of: tuple[int, int, int] | None = None
+    token_of: Stamp | None = None
 
 
 class Observer:
@@ -101,15 +78,16 @@ class Observer:
         self._clock = clock
         self._files: dict[str, _Files] = {}
 
-    async def look(self, job: Job) -> Observation:
+    async def look(self, site: Site) -> Observation:
         """Say whether a session's host lives."""
+        job = site.job
         try:
             # Locks elsewhere than the files: the files are on a network, where even a stat may hang.
-            if job.lock_dir != job.directory:
-                alive = await asyncio.to_thread(self._alive, job)
+            if site.worker is not None or job.lock_dir != job.directory:
+                alive = await site.in_thread(self._alive, site)
             else:
-                alive = self._alive(job)
-            return alive if alive is not None else await asyncio.to_thread(self._gone, job)
+                alive = self._alive(site)
+            return alive if alive is not None else await site.in_thread(self._gone, site)
         except UnknownVersion as error:
             return CannotTell(f"its files are of another version of this program: {error}")
         except (OSError, ValueError) as error:
@@ -119,51 +97,68 @@ class Observer:
         """Drop what is remembered of a session that is over."""
         self._files.pop(session_uuid, None)
 
-    def _alive(self, job: Job) -> Observation | None:
+    def _alive(self, site: Site) -> Observation | None:
         """Give what is said while the lock is held or the host on its way to it, None when nothing lives."""
-        own = self._spawner.running(job.uuid)
-        held = lock_is_held(job.lock_dir / HOST_LOCK)
+        own = self._spawner.running(site.uuid)
+        held = site.files.held()
         if not held and not own:
             return None
-        files = self._files.setdefault(job.uuid, _Files())
-        directory = str(job.directory)
-        host = files.host.look(directory)
+        files = self._files.setdefault(site.uuid, _Files())
+        host = files.host.look(site.files)
         if not held:
             # One that had its place and lost the lock is about to be a zombie.
             return None if host is not None and host.incarnation == own else Alive(own, STARTING)
         if host is None:
             return Alive(own, STARTING) if own else CannotTell("a host holds its lock and has not yet said who it is")
-        ready = files.ready.look(directory)
+        ready = files.ready.look(site.files)
         if ready is None or ready.incarnation != host.incarnation:
-            return Alive(host.incarnation, LOADING)
-        beat = files.beat.look(directory)
+            return _believed(site, files, Alive(host.incarnation, LOADING))
+        beat = files.beat.look(site.files)
         if beat is not None and beat.incarnation != host.incarnation:
             beat = None
         silent = self._clock() - (beat.time if beat else ready.time)
         if silent > STALE_SECONDS:
             return CannotTell(f"its host holds its lock but has said nothing for {silent:.0f} s")
-        token = self._token(files, job.directory)
-        return Alive(host.incarnation, "", ready.address, token, os.geteuid(), beat)
+        token = self._token(files, site.files)
+        uid = os.geteuid() if site.account is None else site.account
+        return _believed(site, files, Alive(host.incarnation, "", ready.address, token, uid, beat))
 
-    def _token(self, files: _Files, directory: Path) -> str:
+    def _token(self, files: _Files, there: Files) -> str:
         if files.token_of != files.ready.stamp:
-            files.token = (directory / TOKEN).read_text(encoding="ascii").strip()
+            data = there.read(TOKEN)
+            if data is None:
+                raise OSError("its token is gone")
+            files.token = data.decode("ascii").strip()
             files.token_of = files.ready.stamp
         return files.token
 
-    def _gone(self, job: Job) -> Observation:
-        self._spawner.settle(job.uuid, job.directory)
-        intent = read(job.directory, Intent)
+    def _gone(self, site: Site) -> Observation:
+        self._spawner.settle(site)
+        intent = read_record(site.books, Intent)
         incarnation = intent.incarnation if intent else 0
-        end = read(job.directory, End)
-        beat = read(job.directory, Heartbeat)
-        left = len(marked.find(job.store_uuid, job.uuid, job.directory))
-        self.forget(job.uuid)
+        end = read_record(site.files, End)
+        beat = read_record(site.files, Heartbeat)
+        left = len(site.processes())
+        self.forget(site.uuid)
         if intent is not None and not left:
-            tidy(job.directory, job.lock_dir, intent)
+            site.files.tidy(intent)
         return Gone(
             incarnation,
             end if end and end.incarnation == incarnation else None,
             left,
             beat if beat and beat.incarnation == incarnation else None,
         )
+
+
+def _believed(site: Site, files: _Files, said: Alive) -> Alive | CannotTell:
+    """Check what another account's host says of itself against what this service knows."""
+    if site.account is None:
+        return said
+    intent = files.intent.look(site.books)
+    if intent is None or intent.incarnation != said.incarnation:
+        return CannotTell("a host holds its lock that is not the one that was started")
+    if said.address and said.address != f"unix:{site.place}/{SOCKET}":
+        return CannotTell("its host names another address than its own")
+    if not _TOKEN.fullmatch(said.token) and said.address:
+        return CannotTell("its host's token is none")
+    return said

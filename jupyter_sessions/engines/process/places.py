@@ -40,7 +40,7 @@ def socket_directory(directory: Path, session_uuid: str) -> Path:
 
     Raises OSError: PermissionError where somebody else holds that place.
     """
-    if _fits(directory) and not on_network(directory):
+    if fits(directory) and not on_network(directory):
         return directory
     return private_directory(session_uuid)
 
@@ -51,16 +51,22 @@ def private_directory(session_uuid: str) -> Path:
     Also the place of the lock files of a session whose own directory is on a network file system. Raises OSError:
     PermissionError where somebody else holds that place.
     """
-    name = session_uuid.replace("-", "")[:16]
+    name = short_name(session_uuid)
     bases = [Path(tempfile.gettempdir()), Path("/tmp")]  # noqa: S108 - owner and mode are checked below
     candidates = [base / f"jupyter-sessions-{os.geteuid()}" / name for base in bases]
-    chosen = next((path for path in candidates if _fits(path)), candidates[-1])
+    chosen = next((path for path in candidates if fits(path)), candidates[-1])
     _make_private(chosen.parent)
     _make_private(chosen)
     return chosen
 
 
-def _fits(directory: Path) -> bool:
+def short_name(session_uuid: str) -> str:
+    """Give what a session's directory is called where paths must be short."""
+    return session_uuid.replace("-", "")[:16]
+
+
+def fits(directory: Path) -> bool:
+    """Say whether a directory's path is short enough for the sockets in it."""
     return len(os.fsencode(directory)) + SOCKET_NAME_BYTES <= SOCKET_PATH_BYTES
 
 

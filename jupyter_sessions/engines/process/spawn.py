@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from jupyter_sessions.model.hostfile import LOG_DIR, LOG_FILE, MARK, End, Intent, Ready, read, write
+from jupyter_sessions.engines.process.files import Files, read_record, write_record
+from jupyter_sessions.model.hostfile import MARK, End, Intent, Ready
 
-R = TypeVar("R", Intent, Ready)
+if TYPE_CHECKING:
+    from jupyter_sessions.engines.process.accounts import Account
+    from jupyter_sessions.engines.process.sites import Site
+
+R = TypeVar("R", Intent, Ready, End)
 
 LOCKED_STATUS = 3
 """Exit status of a host that found another one alive."""
@@ -54,37 +57,42 @@ class Spawner:
         self._clock = clock
         self._hosts: dict[str, _Host] = {}
 
-    def spawn(self, directory: Path, intent: Intent) -> int:
-        """Start a host in a process session of its own and give its pid. Blocking; raises OSError."""
-        log_dir = directory / LOG_DIR
-        log_dir.mkdir(mode=0o700, exist_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    def spawn(self, site: Site, intent: Intent, account: Account | None = None) -> int:
+        """Start a host in a process session of its own, as ``account`` where one is given, and give its pid.
+
+        Blocking; raises OSError.
+        """
         # Until it takes over its log itself, what a host says (an import that fails) must not be lost.
-        handle = os.open(log_dir / LOG_FILE, flags, 0o600)
+        handle = site.files.appender()
         try:
             process = subprocess.Popen(  # noqa: S603 - this interpreter and our own module
-                [*self._command, str(directory), str(intent.incarnation)],
-                cwd=directory,
-                env=host_environment(os.environ, intent.mark),
+                [*self._command, str(site.directory), str(intent.incarnation)],
                 stdin=subprocess.DEVNULL,
                 stdout=handle,
                 stderr=handle,
                 start_new_session=True,
                 close_fds=True,
+                **self._identity(site, intent, account),
             )
         finally:
             os.close(handle)
         self._hosts[intent.session_uuid] = _Host(process, intent.incarnation)
         return process.pid
 
+    @staticmethod
+    def _identity(site: Site, intent: Intent, account: Account | None) -> dict[str, Any]:
+        if account is None:
+            return {"cwd": site.directory, "env": host_environment(os.environ, intent.mark)}
+        return account.popen({MARK: intent.mark})
+
     def running(self, session_uuid: str) -> int:
         """Give the incarnation of the living host that this server started, 0 if there is none. Reaps; cheap."""
         host = self._hosts.get(session_uuid)
         return host.incarnation if host is not None and host.process.poll() is None else 0
 
-    def settle(self, session_uuid: str, directory: Path) -> None:
+    def settle(self, site: Site) -> None:
         """Put the exit status of an ended host that this server started into its end file. Blocking; raises OSError."""
-        host = self._hosts.get(session_uuid)
+        host = self._hosts.get(site.uuid)
         if host is None:
             return
         try:
@@ -93,8 +101,8 @@ class Spawner:
         except subprocess.TimeoutExpired:
             return
         if status != LOCKED_STATUS:
-            complete_end(directory, host.incarnation, status, self._clock())
-        self._hosts.pop(session_uuid, None)
+            complete_end(site.files, site.books, host.incarnation, status, self._clock())
+        self._hosts.pop(site.uuid, None)
 
     def close(self) -> None:
         """Forget all handles; the hosts go on, and Python is not to warn that they do."""
@@ -107,24 +115,22 @@ class Spawner:
         self.close()
 
 
-def complete_end(directory: Path, incarnation: int, status: int, now: float) -> None:
-    """Complete or write the end file of a host that ended with ``status``. Raises OSError.
+def complete_end(files: Files, books: Files, incarnation: int, status: int, now: float) -> None:
+    """Complete or write the end file of a host that ended with ``status``; ``books`` hold its intent.
 
-    An end file of a version this program does not know, or a damaged one, is replaced: the host is gone.
+    Raises OSError. An end file of a version this program does not know, or a damaged one, is replaced: the host is
+    gone.
     """
-    end = None
-    with contextlib.suppress(Exception):
-        end = read(directory, End)
+    end = _read(files, End)
     if end is not None and end.incarnation == incarnation:
         if end.exit_status is None:
-            write(directory, replace(end, exit_status=status, ended_at=max(end.terminating_at, now)))
+            write_record(files, replace(end, exit_status=status, ended_at=max(end.terminating_at, now)))
         return
-    cause, message = _cause(directory, incarnation, status)
-    write(directory, End(incarnation, cause, message, now, now, status))
+    cause, message = _cause(_read(books, Intent), _read(files, Ready), incarnation, status)
+    write_record(files, End(incarnation, cause, message, now, now, status))
 
 
-def _cause(directory: Path, incarnation: int, status: int) -> tuple[str, str]:
-    intent, ready = _read(directory, Intent), _read(directory, Ready)
+def _cause(intent: Intent | None, ready: Ready | None, incarnation: int, status: int) -> tuple[str, str]:
     words = exit_words(status)
     if intent is not None and intent.wanted == "stop" and intent.incarnation == incarnation:
         return "asked", intent.reason or f"Ended as asked: the session's host {words}"
@@ -133,9 +139,9 @@ def _cause(directory: Path, incarnation: int, status: int) -> tuple[str, str]:
     return "died", f"The session's host {words}"
 
 
-def _read(directory: Path, kind: type[R]) -> R | None:
+def _read(files: Files, kind: type[R]) -> R | None:
     try:
-        return read(directory, kind)
+        return read_record(files, kind)
     except Exception:
         return None
 
