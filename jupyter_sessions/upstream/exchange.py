@@ -166,8 +166,10 @@ def _words(error: Exception, causes: list[BaseException]) -> str:
 
 
 def _hopeful(error: Exception) -> bool:
-    hopeful = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError, urllib3.exceptions.ProtocolError)
-    return isinstance(error, (*hopeful, OSError)) and not isinstance(error, requests.exceptions.SSLError)
+    if isinstance(error, requests.RequestException):
+        broken = (requests.ConnectionError, requests.exceptions.ChunkedEncodingError)
+        return isinstance(error, broken) and not isinstance(error, requests.exceptions.SSLError)
+    return isinstance(error, OSError | urllib3.exceptions.ProtocolError)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -80,7 +80,8 @@ class GoogleCredentials:
             credentials.refresh(request)
         except exceptions.GoogleAuthError as error:
             raise self._meant(error) from None
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except Exception as error:
+            # A file that is odd enough fails in the library's code wherever it happens to.
             raise self._missing(f"the credentials cannot be used ({type(error).__name__})") from None
         finally:
             request.session.close()
@@ -98,10 +99,12 @@ class GoogleCredentials:
 
     def _meant(self, error: Exception) -> SessionsError:
         """Tell an issuer that does not answer from one that says no."""
-        from google.auth.exceptions import TransportError
+        from google.auth.exceptions import DefaultCredentialsError, TransportError
 
-        first = str(error.args[0]) if error.args else ""
-        words = printable("its answer is not shown, for a token may stand in it" if SECRET.search(first) else first)
+        words = printable(str(error.args[0]) if error.args else "no reason is given")
+        # What the library itself says of a file holds nothing of it; an issuer may say anything.
+        if not isinstance(error, DefaultCredentialsError) and SECRET.search(words):
+            words = "the issuer's answer is not shown, for a token may stand in it"
         away = isinstance(error, TransportError) or isinstance(error.__cause__, TransportError)
         if away or getattr(error, "retryable", False):
             return Unavailable(f"{self._config.name}: the issuer of Google's access tokens cannot be reached")

@@ -13,7 +13,7 @@ from jupyter_sessions.upstream.errors import SHOWN, printable
 
 COMMAND_TIMEOUT = 20.0
 """Seconds that a program may take."""
-SECRET = re.compile(r"(?i)bearer\s+\S+|ya29\.|eyj[\w-]+\.|token\s*[=:]\s*\S|[A-Za-z0-9_+=-]{24,}")
+SECRET = re.compile(r"(?i)bearer\s+\S+|ya29\.|eyj[\w-]+\.|token\s*[=:]\s*\S|(?=[\w+=-]*[0-9])[\w+=-]{24,}")
 """What looks like a token, or like its beginning."""
 
 
