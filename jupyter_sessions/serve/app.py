@@ -137,7 +137,7 @@ class ServeApp(JupyterApp):
         address = Address(self.ip, self.port, self.certfile, self.keyfile, self.behind_proxy)
         address.tls()
         own = identity.account()
-        refusal = identity.of_this_machine if os.geteuid() == 0 else identity.only(own)
+        refusal = identity.OfThisMachine() if os.geteuid() == 0 else identity.only(own)
         provider, token = self._provider(own, refusal)
         service = Service(self._plan())
         setup = self._setup(service, Admission(own, refusal))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 import os
 import pwd
 import secrets
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,10 @@ from jupyter_sessions.serve.settings import Refused
 
 if TYPE_CHECKING:
     from tornado.web import RequestHandler
+
+
+KNOWN_SECONDS = 60.0
+"""How long an account that was found is taken to be there."""
 
 
 def check_provider(provider: IdentityProvider) -> None:
@@ -143,16 +149,31 @@ def only(own: str) -> Callable[[str], str]:
     return refusal
 
 
-def of_this_machine(name: str) -> str:
-    """Refuse a user who has no account on this machine, for a service that is root and starts each user's as theirs."""
-    try:
-        pwd.getpwnam(name)
-    except (KeyError, ValueError):
-        return (
-            f"{name!r} has no account on this machine, and a user's sessions run as their own account. Have one made, "
-            "or have the identity provider name its users by their accounts"
-        )
-    return ""
+class OfThisMachine:
+    """Refuses a user who has no account on this machine, for a service that is root and starts each user's as theirs.
+
+    That somebody has one is remembered for a minute: a directory of users may be far away. ``clock`` gives seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._found: dict[str, float] = {}
+
+    def __call__(self, name: str) -> str:
+        """Say why a user is refused, ``""`` where they are not."""
+        now = self._clock()
+        if now - self._found.get(name, -math.inf) < KNOWN_SECONDS:
+            return ""
+        try:
+            pwd.getpwnam(name)
+        except (KeyError, ValueError):
+            self._found.pop(name, None)
+            return (
+                f"{name!r} has no account on this machine, and a user's sessions run as their own account. Have one "
+                "made, or have the identity provider name its users by their accounts"
+            )
+        self._found[name] = now
+        return ""
 
 
 def only_words(own: str, name: str) -> str:

@@ -20,9 +20,10 @@ from jupyter_sessions.model.errors import (
     ResourceExhausted,
     Unavailable,
 )
-from jupyter_sessions.model.names import LOCAL, OperationName, TemplateName
+from jupyter_sessions.model.names import LOCAL, LocationName, OperationName, TemplateName
 from jupyter_sessions.model.resources import Session, SessionTemplate
 from jupyter_sessions.model.states import State
+from jupyter_sessions.router import Router
 from jupyter_sessions.service import schema
 from jupyter_sessions.service.core import Limits
 from jupyter_sessions.service.embedded import EmbeddedSessions
@@ -121,7 +122,7 @@ async def test_lists_hold_only_what_is_the_callers(tmp_path: Path) -> None:
         await service.create_session(BOB, LOCAL, Session(), "bobs-own")
         everything = ListRequest()
         for who, ids in ((ALICE, {"alices-own"}), (BOB, {"bobs-own"}), (ADMIN, {"alices-own", "bobs-own"})):
-            for parent in (LOCAL, LOCAL.__class__("-", "-")):
+            for parent in (LOCAL, LocationName("-", "-")):
                 sessions = await service.list_sessions(who, parent, everything)
                 assert {session.parsed_name.id for session in sessions.items} == ids
                 operations = await service.list_operations(who, parent, everything)
@@ -148,6 +149,21 @@ async def test_pages_are_full_and_their_tokens_one_callers(tmp_path: Path) -> No
         assert seen == [f"session-{number:02}" for number in range(11, -1, -1) if number % 3]
         odd = await service.list_sessions(ALICE, LOCAL, ListRequest(filter="labels.n = 1 OR session_id = session-01"))
         assert [session.parsed_name.id for session in odd.items] == ["session-09", "session-03"]
+
+
+async def test_a_token_of_several_locations_shows_nobody_anothers_rows(tmp_path: Path) -> None:
+    everywhere = LocationName("-", "-")
+    async with serving(tmp_path / "data", private=True) as service:
+        router = Router({LOCAL: service}, service.page_key)
+        for number in range(4):
+            await router.create_session((ALICE, BOB)[number % 2], LOCAL, Session(), f"session-{number}")
+        page = await router.list_sessions(BOB, everywhere, ListRequest(1))
+        assert [session.parsed_name.id for session in page.items] == ["session-3"]
+        rest = await router.list_sessions(BOB, everywhere, ListRequest(1, page.next_page_token))
+        assert [session.parsed_name.id for session in rest.items] == ["session-1"]
+        with contextlib.suppress(InvalidArgument):
+            other = await router.list_sessions(ALICE, everywhere, ListRequest(9, page.next_page_token))
+            assert {session.creator for session in other.items} <= {"alice"}
 
 
 async def test_a_list_reads_the_owners_rows_alone(tmp_path: Path) -> None:
