@@ -5,6 +5,7 @@ Who may see a session is the SessionsApi's to say, and asked of it each time; wh
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -183,6 +184,15 @@ class GatewayKernels:
         model = await ask(host, "POST", "/api/kernels", body, START_TIMEOUT)
         self.memory.started(host, model)
         return self.model(KnownKernel(host.session, host.session_uuid, model))
+
+    async def lives(self, kernel: KnownKernel) -> bool:
+        """Ask a kernel's host whether it has it still; False also where there is no answer."""
+        host = self.host(kernel.session_uuid)
+        if host is None:
+            return False
+        with contextlib.suppress(SessionsError):
+            return bool(await ask(host, "GET", path_of(kernel), None, ACT_TIMEOUT))
+        return False
 
     async def shutdown(self, api: SessionsApi, caller: Caller, kernel_id: str) -> None:
         """End a kernel, or forget a dead one."""

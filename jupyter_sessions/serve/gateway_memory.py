@@ -70,6 +70,7 @@ class KernelMemory:
     _kernels: dict[tuple[str, str], KnownKernel] = field(default_factory=dict)
     _followers: dict[str, _Follower] = field(default_factory=dict)
     _deaths: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
+    _forgotten: set[tuple[str, str]] = field(default_factory=set)
     _unsubscribe: Unsubscribe | None = None
 
     async def ready(self) -> None:
@@ -126,12 +127,16 @@ class KernelMemory:
 
     def started(self, host: KernelHost, model: Mapping[str, Any]) -> None:
         """Take in a kernel that was started just now; what the stream has told of it meanwhile stays."""
-        known = self._kernels.get((host.session_uuid, str(model["id"])))
+        key = (host.session_uuid, str(model["id"]))
+        self._forgotten.discard(key)
+        known = self._kernels.get(key)
         if known is None or known.dead:
             self._put(host, model, seen=False)
 
     def forget(self, kernel: KnownKernel) -> None:
-        """Forget a kernel that somebody ended."""
+        """Forget a kernel that was ended just now; what the stream still says of its last moments is not heard."""
+        if not kernel.dead:
+            self._forgotten.add((kernel.session_uuid, kernel.id))
         self._end(kernel, "")
 
     def take(self, host: KernelHost, event: Mapping[str, Any]) -> None:
@@ -142,7 +147,9 @@ class KernelMemory:
         elif kind == "kernel":
             self._put(host, event["kernel"], seen=True)
         elif kind == "gone":
-            known = self._kernels.get((host.session_uuid, str(event["id"])))
+            key = (host.session_uuid, str(event["id"]))
+            self._forgotten.discard(key)
+            known = self._kernels.get(key)
             reason = str(event.get("reason") or SHUT_DOWN)
             if known is not None:
                 self._end(known, "" if reason == SHUT_DOWN else _words(reason))
@@ -151,6 +158,7 @@ class KernelMemory:
         for model in models:
             self._put(host, model, seen=True)
         named = {str(model["id"]) for model in models}
+        self._forgotten = {key for key in self._forgotten if key[0] != host.session_uuid or key[1] in named}
         for kernel in self.of_session(host.session_uuid):
             if kernel.id in named or kernel.dead:
                 continue
@@ -163,7 +171,10 @@ class KernelMemory:
     def _put(self, host: KernelHost, model: Mapping[str, Any], seen: bool) -> None:
         stock = {key: model[key] for key in _STOCK}
         key = (host.session_uuid, str(model["id"]))
-        message = _words("died") if stock["execution_state"] == _DEAD else ""
+        dead = stock["execution_state"] == _DEAD
+        if key in self._forgotten or (dead and key not in self._kernels):
+            return
+        message = _words("died") if dead else ""
         self._kernels[key] = KnownKernel(host.session, host.session_uuid, stock, message, seen)
         if message:
             self._wake(key)
@@ -195,6 +206,7 @@ class KernelMemory:
         if present is not None:
             present.close()
             del self._followers[host.session_uuid]
+            self._forgotten = {key for key in self._forgotten if key[0] != host.session_uuid}
         if host.state is not State.ACTIVE:
             why = f": {host.state_message}" if host.state_message else ""
             for kernel in self.of_session(host.session_uuid):

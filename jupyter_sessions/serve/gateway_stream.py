@@ -21,7 +21,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 from jupyter_sessions.engines.hostlink import HostRefused, HostSocket, HostUnreachable
 from jupyter_sessions.handlers.base import allow_list
 from jupyter_sessions.model.api import KernelHost
-from jupyter_sessions.model.errors import InvalidArgument, NotFound
+from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, NotFound
 from jupyter_sessions.model.names import parse_session
 from jupyter_sessions.relay import frames
 from jupyter_sessions.relay.outlet import Outlet, Wait, observe, until_done
@@ -37,6 +37,7 @@ CLOSE_BROKEN = 1011
 LAST_WORDS = 5.0
 """Seconds to wait, once a host's websocket broke, for the news that its session has ended."""
 _REASON_BYTES = 120
+_LONGEST_ID = 255
 
 
 class Relay(WebSocketMixin, WebSocketHandler, GatewayRules):
@@ -155,15 +156,13 @@ class Relay(WebSocketMixin, WebSocketHandler, GatewayRules):
         socket, self._socket = self._socket, None
         if socket is None:
             return
-        protocol: Any = socket.protocol
-        # A close frame may carry no code; without any frame it broke.
-        if socket.close_code is not None or (protocol is not None and protocol.client_terminated):
+        if socket.close_code is not None:
             self.end(socket.close_code, socket.close_reason or "")
         else:
             self.host_broke()
 
     def host_broke(self) -> None:
-        """Hear that the host's websocket broke without a word."""
+        """Hear that the host's websocket has ended without a word."""
         self.end(CLOSE_BROKEN, "the session's host is gone")
 
     def end(self, code: int | None, reason: str, last: str | bytes | None = None) -> None:
@@ -206,8 +205,15 @@ class ChannelsHandler(Relay):
             raise NotFound(f"Kernel does not exist: {kernel_id}")
         offered = self.request.headers.get("Sec-WebSocket-Protocol", "")
         chosen = self._chosen([each.strip() for each in offered.split(",")])
-        session_id = quote(self.get_query_argument("session_id", ""), safe="")
-        await self.relay(host, f"{path_of(self._kernel)}/channels?session_id={session_id}", [chosen] if chosen else ())
+        path = f"{path_of(self._kernel)}/channels?session_id={quote(self._session_id(), safe='')}"
+        await self.relay(host, path, [chosen] if chosen else ())
+
+    def _session_id(self) -> str:
+        given = self.get_query_argument("session_id", "")
+        if not given.isascii() or len(given) > _LONGEST_ID:
+            rule = f"must be ASCII and at most {_LONGEST_ID} characters; use a UUID"
+            raise InvalidArgument([FieldViolation("session_id", rule)])
+        return given
 
     def open(self, *args: str, **kwargs: str) -> None:
         """Relay, or tell that the kernel is dead."""
@@ -216,7 +222,7 @@ class ChannelsHandler(Relay):
             self._tell_death(self._kernel.message)
 
     def host_broke(self) -> None:
-        """Find out whether the kernel has died with its host; else the client may come again."""
+        """Find out whether the kernel has died with its host, or another websocket has taken this one's place."""
         self._mourning = asyncio.get_running_loop().create_task(self._mourn())
 
     def on_close(self) -> None:
@@ -226,7 +232,11 @@ class ChannelsHandler(Relay):
         super().on_close()
 
     async def _mourn(self) -> None:
-        why = await self.setup.kernels.memory.death(self._kernel, LAST_WORDS)
+        kernels = self.setup.kernels
+        if await kernels.lives(self._kernel):
+            self.end(None, "")
+            return
+        why = await kernels.memory.death(self._kernel, LAST_WORDS)
         if why:
             self._tell_death(why)
         else:
