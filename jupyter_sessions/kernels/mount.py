@@ -243,6 +243,7 @@ class Mounted:
     def _on_host(self, host: KernelHost) -> None:
         try:
             self.registry.set_host(host)
+            host = self.registry.host(host.session_uuid) or host
             if host.state is State.ACTIVE and reachable(host):
                 self.remote.follow(host)
                 self.starts.settle(host)

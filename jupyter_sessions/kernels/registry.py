@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from jupyter_sessions.kernels.links import speaks_v1
@@ -301,7 +302,15 @@ class Registry:
         return list(self._hosts.values())
 
     def set_host(self, host: KernelHost) -> None:
-        """Take a session's new data; one that is not ACTIVE any more takes its kernels with it."""
+        """Take a session's new data; one that is not ACTIVE any more takes its kernels with it.
+
+        A gateway that offers nothing more of its own goes on with the kernels that were started there.
+        """
+        if host.starter and host.state is not State.ACTIVE:
+            known = self._hosts.get(host.session_uuid)
+            if known is None:
+                return
+            host = replace(known, kernels=())
         if host.state is State.ACTIVE:
             self._hosts[host.session_uuid] = host
             self._offers = None

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from jupyter_sessions.upstream.base import Credentials
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+MAX_BODY = 32 << 20
+"""Largest answer, in bytes."""
 CONNECT_TIMEOUT = 10.0
 """Seconds to open a connection, TLS and proxy included."""
 
@@ -193,7 +195,7 @@ class Wire:
 
     def _http(self) -> SimpleAsyncHTTPClient:
         if self._client is None:
-            self._client = SimpleAsyncHTTPClient(force_instance=True, max_clients=100)
+            self._client = SimpleAsyncHTTPClient(force_instance=True, max_clients=100, max_body_size=MAX_BODY)
             self._client.tcp_client = self._tunnel()
         return self._client
 
