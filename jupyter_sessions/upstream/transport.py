@@ -100,7 +100,8 @@ class HttpTransport:
         self._probes: set[asyncio.Task[None]] = set()
         self._closed = False
         # Without a handler of its own, a retry would be a bare word on the terminal of whoever configured no logging.
-        logging.getLogger("stamina").addHandler(logging.NullHandler())
+        if not logging.getLogger("stamina").handlers:
+            logging.getLogger("stamina").addHandler(logging.NullHandler())
 
     @property
     def reach(self) -> Reach:
@@ -229,7 +230,11 @@ class HttpTransport:
         except Unauthenticated as error:
             self._breaker.unauthenticated(error)
             raise Failed(error) from None
+        except DeadlineExceeded as error:
+            raise Failed(error) from None
         except SessionsError as error:
+            # Without its issuer an upstream is out of reach as well.
+            self._breaker.failed(error)
             raise Failed(error, again=call.safe) from None
         return dict(given)
 

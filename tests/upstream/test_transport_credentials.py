@@ -69,6 +69,18 @@ async def test_an_issuer_that_is_away_for_a_moment_is_asked_again() -> None:
         assert server.requests == []
 
 
+async def test_an_issuer_that_stays_away_opens_the_circuit() -> None:
+    passes = Passes(["a"], error=Unavailable("no issuer"))
+    async with FaultServer() as server, carried(server.url, passes) as transport:
+        for words in ("^no issuer$", "unreachable since .*: no issuer$"):
+            with pytest.raises(Unavailable, match=words):
+                await transport.call("GET", SESSIONS, safe=True)
+        assert passes.asked == 3
+        passes.error = None
+        await transport.call("GET", SESSIONS, probe=True)
+        assert transport.reach.reachable
+
+
 async def test_slow_credentials_are_within_the_deadline() -> None:
     class Slow(Passes):
         async def headers(self) -> Mapping[str, str]:
