@@ -110,7 +110,7 @@ def _blocks(
     promised, read = response.headers.get("content-length", ""), response.raw.tell()
     # Old versions of urllib3 leave it to the caller to notice.
     if promised.isdigit() and read < int(promised):
-raise Fault(Unavailable(f"{host}: the connection ended in the midst of its answer"))
+        raise Fault(Unavailable(f"{host}: the connection ended in the midst of its answer"))
 
 
 def _json(headers: Mapping[str, str], content: bytes) -> Any:
