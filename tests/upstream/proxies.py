@@ -1,0 +1,41 @@
+"""Proxies as a server would make them, towards whatever a test serves."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from jupyter_sessions.config.locations import Auth, Bearer, LocationConfig, Provider
+from jupyter_sessions.model.names import LocationName
+from jupyter_sessions.upstream.credentials import make_credentials
+from jupyter_sessions.upstream.gateway import make_gateway
+from jupyter_sessions.upstream.poller import Pace
+from jupyter_sessions.upstream.sessions import UpstreamSessions
+from jupyter_sessions.upstream.transport import make_transport
+
+FAR = LocationName("acme", "us-central1")
+BRISK = Pace(quick=0.05, slow=0.2, leave=2.0, patient=0.1, busy=0.3)
+"""The poller's times, so much shorter that a test need not wait."""
+
+
+def upstream_at(endpoint: str, name: LocationName = FAR, token: Path | None = None, **more: object) -> LocationConfig:
+    """Configure a location behind ``endpoint``; ``token`` is the file of a bearer token."""
+    fields: dict[str, object] = {"auth": Auth.BEARER, "bearer": Bearer(file=token)} if token else {"auth": Auth.NONE}
+    fields |= {"request_timeout": 2.0, "display_name": "Far away", **more}
+    return LocationConfig(name, Provider.UPSTREAM, endpoint=endpoint, **fields)  # type: ignore[arg-type]  # by name
+
+
+@contextlib.asynccontextmanager
+async def proxy(config: LocationConfig, data_dir: Path, pace: Pace | None = BRISK) -> AsyncIterator[UpstreamSessions]:
+    """Run the proxy of one location."""
+    credentials = make_credentials(config)
+    transport = make_transport(config, credentials)
+    sessions = UpstreamSessions(
+        config, data_dir, transport=transport, credentials=credentials, make_gateway=make_gateway, pace=pace
+    )
+    await sessions.start()
+    try:
+        yield sessions
+    finally:
+        await sessions.stop()
