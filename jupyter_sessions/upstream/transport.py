@@ -179,9 +179,12 @@ class HttpTransport:
                         raise
             raise AssertionError("a try either answers or raises")
 
+        task = asyncio.get_running_loop().create_task(loop())
+        # A caller who is cancelled hears no more of how it ended.
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
         try:
             # Each try ends in time by itself; this ends a pause that would not.
-            return await asyncio.wait_for(loop(), self._remaining(call) + 0.5)
+            return await asyncio.wait_for(task, self._remaining(call) + 0.5)
         except (Failed, asyncio.TimeoutError):
             failed = last or Failed(DeadlineExceeded(f"{self._host} did not answer in time"))
         # However many tries: one burst of these does not make an upstream unreachable.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import threading
 import time
@@ -183,3 +184,19 @@ async def test_the_loop_and_other_locations_go_on_meanwhile() -> None:
             await hanging.close()
             outcomes = await asyncio.gather(*calls, return_exceptions=True)
             assert {type(outcome) for outcome in outcomes} == {Unavailable}
+
+
+async def test_who_is_cancelled_while_it_closes_leaves_no_error_behind() -> None:
+    unheard: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: unheard.append(context))
+    async with FaultServer(otherwise=black_hole()) as server, carried(server.url) as transport:
+        call = asyncio.create_task(transport.call("GET", SESSIONS, safe=True))
+        await server.asked(1)
+        call.cancel()
+        await transport.close()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        await gone()
+    del call
+    gc.collect()
+    assert unheard == []
