@@ -52,8 +52,8 @@ def judge(shape: LocationShape, faulty: set[Where]) -> list[Problem]:
     else:
         problems += [*_endpoint(shape), *_google(shape), *_bearer(shape, faulty), *_gateway(shape), *_security(shape)]
     if ("auth",) in faulty:
-        # What Google's alone may hold cannot be judged.
-        problems = [problem for problem in problems if problem.path != ("quota_project",)]
+        # What follows from it cannot be judged.
+        problems = [problem for problem in problems if problem.path not in (("quota_project",), ("endpoint",))]
     return [problem for problem in problems if problem.path not in faulty and problem.path[:1] not in faulty]
 
 
@@ -180,7 +180,8 @@ def _bearer(shape: LocationShape, faulty: set[Where]) -> Iterator[Problem]:
         )
     told = {path[1] for path in faulty if len(path) > 1 and path[0] == "bearer"}
     given = [name for name in _SOURCES if getattr(shape.bearer, name) is not None or name in told]
-    if len(given) != 1:
+    # A word that is none here was meant as the one source.
+    if len(given) > 1 or (not given and not told - {"refresh"}):
         rule = f"must hold exactly one of {', '.join(_SOURCES)}"
         yield Problem(("bearer",), rule, f"keep one of {', '.join(given)}" if given else "name where the token is")
     if shape.bearer.file is not None and not home(shape.bearer.file).is_absolute():

@@ -12,6 +12,7 @@ from typing import Any
 
 from jupyter_sessions.config import rules, shapes, yamlfile
 from jupyter_sessions.config.faults import Fault, Problem, dotted
+from jupyter_sessions.config.faults import Path as Where
 from jupyter_sessions.config.folders import Folder
 from jupyter_sessions.config.locations import LocationConfig, Provider
 from jupyter_sessions.model.names import LocationName
@@ -25,7 +26,7 @@ TRAITS_RANK = 1 << 16
 class Entry:
     """One location of a source: ``config`` is None where it is faulty, ``name`` None where even that is."""
 
-    path: tuple[str | int, ...]
+    path: Where
     name: LocationName | None
     config: LocationConfig | None
     provider: Provider
@@ -131,7 +132,7 @@ def _read_lock(source: Source, given: object) -> None:
         source.say(Problem(("lock",), "must be true, false or all", "true locks what the file names, all everything"))
 
 
-def _read_entries(source: Source, entries: list[Any], path: tuple[str | int, ...]) -> None:
+def _read_entries(source: Source, entries: list[Any], path: Where) -> None:
     seen: dict[LocationName, int] = {}
     for position, given in enumerate(entries):
         place = (*path, position)
@@ -148,20 +149,22 @@ def _read_entries(source: Source, entries: list[Any], path: tuple[str | int, ...
         source.entries.append(entry)
 
 
-def _read_entry(source: Source, given: Any, path: tuple[str | int, ...]) -> Entry | None:
+def _read_entry(source: Source, given: Any, path: Where) -> Entry | None:
     plain = yamlfile.plain(given)
     if plain is None:
         source.say(Problem(path, "must be a mapping with project and location", "write project: … and location: …"))
         return None
     shape, problems = shapes.read_location(plain)
-    problems += rules.judge(shape, {problem.path for problem in problems})
+    damaged = _damaged(source, path)
+    problems += rules.judge(shape, {problem.path for problem in problems} | damaged)
     for problem in problems:
         source.say(problem.under(*path))
     name = rules.location_name(shape)
-    config = None if problems or _damaged(source, path) else rules.make(shape, source.label)
+    config = None if problems or damaged else rules.make(shape, source.label)
     return Entry(path, name, config, rules.provider(shape))
 
 
-def _damaged(source: Source, path: tuple[str | int, ...]) -> bool:
-    """Whether the file's own syntax leaves in doubt what an entry says (a key twice)."""
-    return any(problem.path[: len(path)] == path for problem in source.document.problems)
+def _damaged(source: Source, path: Where) -> set[Where]:
+    """Give the fields of an entry of which the file's own syntax leaves in doubt what they say (a key twice)."""
+    within = (problem.path for problem in source.document.problems if problem.path[: len(path)] == path)
+    return {where[len(path) :] for where in within}
