@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +15,12 @@ from jupyter_server.auth import AllowAllAuthorizer, Authorizer, IdentityProvider
 from traitlets import Bool, Integer, Set, TraitError, Type, Unicode, default
 
 from jupyter_sessions.config.tokens import TokensFault, read_tokens
+from jupyter_sessions.engines.process.accounts import ROOT, SHORT, Accounts
 from jupyter_sessions.handlers.gate import Gate
 from jupyter_sessions.model import names
 from jupyter_sessions.serve import identity
 from jupyter_sessions.serve.gateway import GatewaySetup
-from jupyter_sessions.serve.identity import Admission, OwnToken, TokenIdentityProvider, TokenUsers
+from jupyter_sessions.serve.identity import Admission, OwnToken, TokenIdentityProvider, Users
 from jupyter_sessions.serve.server import Server, write_port
 from jupyter_sessions.serve.service import Plan, Service
 from jupyter_sessions.serve.settings import Address, Refused, handler_settings
@@ -69,7 +69,17 @@ class ServeApp(JupyterApp):
     template_kernels = Bool(
         False, help="Offer a kernelspec for each template, too; to start its kernel makes a session."
     ).tag(config=True)
-    root_dir = Unicode("~", help="Where sessions begin that name no local:cwd.").tag(config=True)
+    root_dir = Unicode(
+        "~", help="Where sessions begin that name no local:cwd; where several users are served, each in their home."
+    ).tag(config=True)
+    accounts_dir = Unicode(
+        str(ROOT), help="Where each user's sessions have their files, in a directory of their account; for root."
+    ).tag(config=True)
+    sockets_dir = Unicode(str(SHORT), help="Where sockets lie whose path would be too long there; for root.").tag(
+        config=True
+    )
+    system_accounts = Bool(False, help="System accounts (user ids below 1000) may have sessions, too.").tag(config=True)
+    no_login_accounts = Bool(False, help="Accounts that may not log in may have sessions, too.").tag(config=True)
     max_sessions = Integer(0, min=0, help="How many sessions of one user may live at a time; 0: any.").tag(config=True)
     default_ttl = Integer(14 * DAY, **LIMIT, help="A session's ttl where it names none, in seconds.").tag(config=True)
     max_ttl = Integer(14 * DAY, **LIMIT, help="The longest ttl a session may ask for, in seconds.").tag(config=True)
@@ -137,18 +147,17 @@ class ServeApp(JupyterApp):
         address = Address(self.ip, self.port, self.certfile, self.keyfile, self.behind_proxy)
         address.tls()
         own = identity.account()
-        refusal = identity.OfThisMachine() if os.geteuid() == 0 else identity.only(own)
-        provider, token = self._provider(own, refusal)
-        service = Service(self._plan())
-        setup = self._setup(service, Admission(own, refusal))
-        authorizer = self.authorizer_class(parent=self, identity_provider=provider)
-        settings = handler_settings(address, provider, authorizer, self.config, _log_request)
+        users = self._users(own)
+        service = Service(self._plan(self._accounts() if users.several else None))
+        setup = self._setup(service, Admission(own, users.refusal))
+        authorizer = self.authorizer_class(parent=self, identity_provider=users.provider)
+        settings = handler_settings(address, users.provider, authorizer, self.config, _log_request)
         server = Server(service, setup, settings, address)
         port = server.listen()
         try:
             await service.start()
             setup.gate.open(service.router)
-            self._announce(address.url(port), port, token)
+            self._announce(address.url(port), port, users.token)
             await stop.wait()
         finally:
             await server.stop()
@@ -164,32 +173,38 @@ class ServeApp(JupyterApp):
             template_kernels=self.template_kernels,
         )
 
-    def _provider(self, own: str, refusal: Callable[[str], str]) -> tuple[IdentityProvider, OwnToken | None]:
-        """Give who tells users apart, and the token where it was made just now; raises Refused."""
+    def _users(self, own: str) -> Users:
+        """Say who is served; raises Refused."""
         provider = self.identity_provider_class(parent=self)
+        root = os.geteuid() == 0
         if not isinstance(provider, TokenIdentityProvider):
             if self.tokens:
                 raise Refused("--tokens and ServeApp.identity_provider_class both say who the users are; keep one")
             identity.check_provider(provider)
-            return provider, None
-        if self.tokens:
-            provider.known = self._token_users(refusal)
-            return provider, None
-        provider.known = token = OwnToken(own)
-        return provider, token
-
-    def _token_users(self, refusal: Callable[[str], str]) -> TokenUsers:
-        """Read the file of hashed tokens; raises Refused."""
+            return Users(provider, several=root, own=own)
+        if not self.tokens:
+            provider.known = token = OwnToken(own)
+            return Users(provider, several=False, own=own, token=token)
         try:
-            known = read_tokens(Path(self.tokens))
+            provider.known = known = read_tokens(Path(self.tokens))
         except TokensFault as error:
             raise Refused(str(error)) from error
+        users = Users(provider, several=root and set(known.names) != {own}, own=own)
         for name in known.names:
-            if why := refusal(name):
+            if why := users.refusal(name):
                 raise Refused(f"{self.tokens} names {name}: {why}")
-        return known
+        return users
 
-    def _plan(self) -> Plan:
+    def _accounts(self) -> Accounts:
+        """Give the accounts that sessions run as; raises FailedPrecondition."""
+        return Accounts(
+            Path(self.accounts_dir),
+            Path(self.sockets_dir),
+            system_accounts=self.system_accounts,
+            no_login_accounts=self.no_login_accounts,
+        )
+
+    def _plan(self, accounts: Accounts | None) -> Plan:
         ttl, idle_ttl = min(self.default_ttl, self.max_ttl), min(self.default_idle_ttl, self.max_idle_ttl)
         return Plan(
             data_dir=self._data_dir(),
@@ -199,6 +214,7 @@ class ServeApp(JupyterApp):
             root_dir=self.root_dir,
             kernel_spec_manager=self.kernel_spec_manager_class(parent=self),
             events=self._events(),
+            accounts=accounts,
         )
 
     def _data_dir(self) -> Path:

@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -116,6 +117,21 @@ class TokenIdentityProvider(IdentityProvider):
 
 
 @dataclass(frozen=True)
+class Users:
+    """Whom the service serves: ``several`` accounts, or ``own`` alone. ``token`` is the one made at the start."""
+
+    provider: IdentityProvider
+    several: bool
+    own: str
+    token: OwnToken | None = None
+
+    @cached_property
+    def refusal(self) -> Callable[[str], str]:
+        """What says in words why a user cannot be served, ``""`` where they can."""
+        return OfThisMachine() if self.several else only(self.own)
+
+
+@dataclass(frozen=True)
 class Admission:
     """Which authenticated users are served.
 
@@ -141,7 +157,7 @@ class Admission:
 
 
 def only(own: str) -> Callable[[str], str]:
-    """Refuse every user but one: a service that is not root can start processes as no other account."""
+    """Refuse every user but one, whose account the service runs as."""
 
     def refusal(name: str) -> str:
         return "" if name == own else only_words(own, name)
@@ -178,7 +194,8 @@ class OfThisMachine:
 
 def only_words(own: str, name: str) -> str:
     """Say why a second user is refused."""
+    start = "Start it as root" if os.geteuid() != 0 else "Name them at its start (--tokens)"
     return (
         f"this service runs as the account {own} and serves that user alone: sessions of {name!r} would run as {own} "
-        "and could read each other's files. Start it as root to serve several accounts, or one service for each"
+        f"and could read each other's files. {start} to serve several accounts, or start one service for each"
     )

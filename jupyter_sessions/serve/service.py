@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from jupyter_sessions.engines.process.accounts import Accounts
 from jupyter_sessions.engines.process.engine import ProcessEngine
 from jupyter_sessions.events.publisher import publish
 from jupyter_sessions.model.api import Unsubscribe
@@ -28,7 +29,11 @@ GATEWAY = {"path": "/"}
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be served: ``events`` is Jupyter's event logger, None where nobody listens to it."""
+    """What is to be served.
+
+    ``events`` is Jupyter's event logger, None where nobody listens to it. ``accounts`` are those that sessions run as,
+    None where all run as this process's own.
+    """
 
     data_dir: Path
     location: LocationName
@@ -37,6 +42,7 @@ class Plan:
     root_dir: str
     kernel_spec_manager: Any
     events: Any = None
+    accounts: Accounts | None = None
     metadata: Mapping[str, Any] = field(default_factory=lambda: {"gateway": GATEWAY})
 
 
@@ -46,7 +52,7 @@ class Service:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._silence: Unsubscribe | None = None
-        self._engine = ProcessEngine(OwnSpecs(plan.kernel_spec_manager), plan.root_dir)
+        self._engine = ProcessEngine(OwnSpecs(plan.kernel_spec_manager), plan.root_dir, accounts=plan.accounts)
         self.embedded = EmbeddedSessions(
             plan.data_dir,
             self._engine,
@@ -73,6 +79,8 @@ class Service:
             self._silence()
         await self.embedded.stop()
         await self._engine.close()
+        if self._plan.accounts is not None:
+            self._plan.accounts.close()
 
 
 class OwnSpecs:

@@ -7,10 +7,12 @@ import contextlib
 import hashlib
 import os
 import pwd
+import shutil
 import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,6 +24,19 @@ import requests
 
 LOCATION = "projects/local/locations/serve"
 START_SECONDS = 60.0
+PASSABLE = """
+set -e
+kept=$(mktemp -d)
+mount --bind "$1" "$kept"
+mount -t tmpfs -o mode=711 tmpfs "$2"
+mkdir -p "$1"
+mount --move "$kept" "$1"
+rmdir "$kept"
+shift 2
+exec "$@"
+"""
+"""Runs a program where the interpreter's directory ($1) can be reached though the one of root's above it ($2) is closed
+to other accounts: there, and nowhere else, an empty one lies over it."""
 OWN = pwd.getpwuid(os.geteuid()).pw_name
 """The account that the tests run as."""
 
@@ -38,6 +53,8 @@ class Served:
         self.options = list(options)
         self.users = (*users, *(name for name in admins if name not in users))
         self.admins = tuple(admins)
+        self.several = bool({*self.users} - {OWN})
+        self.places = ""
         self.url = ""
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -63,9 +80,34 @@ class Served:
 
     def command(self) -> list[str]:
         """Give the command line."""
-        words = [sys.executable, "-m", "jupyter_sessions.serve", "--port=0", f"--port-file={self.home / 'port'}"]
+        words = self.python()
+        words += ["-m", "jupyter_sessions.serve", "--port=0", f"--port-file={self.home / 'port'}"]
         words += [f"--data-dir={self.data_dir}", f"--tokens={self.home / 'tokens'}"]
+        if self.several:
+            words += [
+                f"--ServeApp.accounts_dir={self.places}/accounts",
+                f"--ServeApp.sockets_dir={self.places}/sockets",
+            ]
         return [*words, *(f"--admin={name}" for name in self.admins), *self.options]
+
+    def python(self) -> list[str]:
+        """Give the words that start the interpreter, where other accounts can run it too if there are any."""
+        closed = [folder for folder in Path(os.path.realpath(sys.executable)).parents if not folder.stat().st_mode & 1]
+        if not self.several or not closed:
+            return [sys.executable]
+        base = str(Path(os.path.realpath(sys.executable)).parent.parent)
+        return [
+            "unshare",
+            "--mount",
+            "--propagation=private",
+            "sh",
+            "-c",
+            PASSABLE,
+            "sh",
+            base,
+            str(closed[-1]),
+            sys.executable,
+        ]
 
     def environment(self) -> Mapping[str, str]:
         """Give the environment it is started in: Jupyter's directories are the test's own."""
@@ -74,6 +116,8 @@ class Served:
 
     async def start(self) -> Served:
         """Start it and wait until it is ready."""
+        if self.several and not self.places:
+            self.places = passable()
         (self.home / "port").unlink(missing_ok=True)
         rows = [f"{name}:sha256:{hashlib.sha256(self.token(name).encode()).hexdigest()}" for name in self.users]
         tokens = self.home / "tokens"
@@ -155,6 +199,9 @@ class Served:
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 process.kill()
+                process.wait(5)
+        if self.places:
+            shutil.rmtree(self.places)
 
 
 async def until(look: Callable[[], Any], what: str, seconds: float = 20.0) -> Any:
@@ -168,6 +215,13 @@ async def until(look: Callable[[], Any], what: str, seconds: float = 20.0) -> An
             return found
         assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
         await asyncio.sleep(0.05)
+
+
+def passable() -> str:
+    """Make a directory that other accounts can pass, as the test's own is none."""
+    made = tempfile.mkdtemp(prefix="serve-", dir="/tmp")
+    Path(made).chmod(0o711)
+    return made
 
 
 def make_account(name: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 import requests
 
 from jupyter_sessions.serve.settings import Address, Refused
-from tests.serve.serving import LOCATION, OWN, Served, serving, until
+from tests.serve.serving import LOCATION, OWN, Served, make_account, serving, until
 
 NOBODY = 65_534
 """An account id without root's rights, for what a service refuses that is not root."""
@@ -200,18 +200,22 @@ class Configured(Plain):
 async def test_users_come_from_a_configured_identity_provider(tmp_path: Path) -> None:
     config = tmp_path / "provider.py"
     config.write_text(PROVIDER)
-    served = Configured(tmp_path, [OWN], [], [f"--config={config}"])
+    user = OWN
+    if os.geteuid() == 0:
+        user = "alice"
+        make_account(user)
+    served = Configured(tmp_path, [user], [], [f"--config={config}"])
     await served.start()
     try:
-        await served.call(OWN, "POST", f"{LOCATION}/sessions?sessionId=my-own", {})
-        assert (await served.call(OWN, "GET", f"{LOCATION}/sessions/my-own"))["creator"] == OWN
+        await served.call(user, "POST", f"{LOCATION}/sessions?sessionId=my-own", {})
+        assert (await served.call(user, "GET", f"{LOCATION}/sessions/my-own"))["creator"] == user
         assert (await asyncio.to_thread(served.request, "", "GET", f"v1/{LOCATION}/sessions")).status_code == 401
         for path in (f"v1/{LOCATION}/sessions", "v1/openapi.json", "nowhere", "api/kernels"):
             other = await asyncio.to_thread(served.request, "no-such-person", "GET", path)
             assert other.status_code == 403, other.text
             assert "no-such-person" in other.text
         assert (await asyncio.to_thread(served.request, "", "GET", "oauth/back")).text == "back"
-        assert (await asyncio.to_thread(served.request, OWN, "GET", "login")).status_code == 404
+        assert (await asyncio.to_thread(served.request, user, "GET", "login")).status_code == 404
         assert "token" not in served.log
     finally:
         await served.close()

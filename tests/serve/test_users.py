@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import pwd
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -87,8 +88,31 @@ async def test_an_admin_reaches_what_is_everybodys(tmp_path: Path) -> None:
         session = await served.call("alice", "GET", made["metadata"]["session"])
         assert (session["creator"], session["user"]) == ("root", "alice")
         for method, path, body in methods(operation):
+            if path == f"{LOCATION}/sessions":
+                body = {**body, "user": "alice"}
             answer = await asyncio.to_thread(served.request, "root", method, f"v1/{path}", body)
             assert answer.ok, (method, path, answer.text)
+
+
+async def test_each_users_sessions_run_as_their_own_account(tmp_path: Path) -> None:
+    async with serving(tmp_path) as served:
+        await served.active("alice", "alices-own")
+        await served.active("bob", "bobs-own")
+        hosts = served.processes()
+        assert {process.username() for process in hosts} == {"alice", "bob"}
+        assert all(set(process.uids()) == {pwd.getpwnam(process.username()).pw_uid} for process in hosts)
+        log = await served.call("alice", "GET", f"{SESSION}/logs")
+        assert log["offset"] == 0
+        assert await served.call("alice", "GET", f"{SESSION}/kernels") == {"kernels": []}
+        refused = await served.call("root", "POST", f"{LOCATION}/sessions", {}, ok=False)
+        (violation,) = refused["error"]["details"][0]["fieldViolations"]
+        assert violation["field"] == "user" and "never run as 'root'" in violation["description"]
+        await served.stop()
+        assert {process.username() for process in served.processes()} == {"alice", "bob"}
+        await served.start()
+        assert (await served.call("alice", "GET", SESSION))["state"] == "ACTIVE"
+        await served.call("alice", "DELETE", SESSION)
+        await until(lambda: {process.username() for process in served.processes()} == {"bob"}, "Alice's to end", 30.0)
 
 
 async def events(served: Served, user: str, path: str) -> AsyncIterator[dict[str, Any]]:
