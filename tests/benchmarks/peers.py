@@ -15,8 +15,8 @@ from urllib.parse import parse_qs, urlsplit
 PARENT = "projects/far/locations/away"
 LOCATION = """
 locations:
-- name: {parent}
-  provider: upstream
+- project: far
+  location: {location}
   endpoint: http://127.0.0.1:{port}
   auth: none
 """
@@ -52,7 +52,7 @@ class Listening:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self.locations = LOCATION.format(parent=PARENT, port=self._server.server_port)
+        self.locations = LOCATION.format(location="away", port=self._server.server_port)
 
     def __enter__(self) -> Listening:
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -112,7 +112,7 @@ class Hole:
     def __init__(self) -> None:
         self._door = socket.create_server(("127.0.0.1", 0))
         self._kept: list[socket.socket] = []
-        self.locations = LOCATION.format(parent="projects/far/locations/hole", port=self._door.getsockname()[1])
+        self.locations = LOCATION.format(location="hole", port=self._door.getsockname()[1])
 
     def __enter__(self) -> Hole:
         threading.Thread(target=self._accept, daemon=True).start()
