@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Bool, Integer, Set, Unicode, default
+from traitlets import Bool, Dict, Integer, List, Set, Unicode, default
 
 if TYPE_CHECKING:
     from jupyter_server.serverapp import ServerApp
@@ -77,6 +77,11 @@ class SessionsExtension(ExtensionApp):
     spool_disk = Integer(1 << 30, min=0, help="Bytes of unread output a session keeps on disk.").tag(config=True)
     keep_ended_days = Integer(30, min=1, help="Days an ended session stays listed.").tag(config=True)
     keep_operations_days = Integer(7, min=1, help="Days a finished operation stays listed.").tag(config=True)
+    locations = List(
+        Dict(),
+        help="Locations beside those of the configuration files, which they win over; each as in such a file's "
+        "'locations'.",
+    ).tag(config=True)
     admins = Set(Unicode(), help="Names of users who may change every template.").tag(config=True)
 
     _gate: Gate | None = None
@@ -136,7 +141,7 @@ class SessionsExtension(ExtensionApp):
         try:
             # In a thread: the models and the store take a while to load, and the first page comes first.
             wiring = await asyncio.to_thread(importlib.import_module, "jupyter_sessions.wiring")
-            self._service = wiring.assemble(self, self._mounted, serverapp)
+            self._service = await wiring.assemble(self, self._mounted, serverapp)
             await self._service.start(self._mounted, serverapp)
         except Exception as error:
             self.log.exception("Jupyter Sessions could not start; local kernels are not affected")

@@ -8,8 +8,9 @@ that a failure anywhere leaves local kernels as they were.
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -147,6 +148,13 @@ def load(serverapp: Any, folder: Path | None = None) -> Mounted:
     return mounted
 
 
+def _canceller(task: asyncio.Task[None]) -> Callable[[], None]:
+    def cancel() -> None:
+        task.cancel()
+
+    return cancel
+
+
 class Mounted:
     """The kernels room of one server: ``registry``, ``remote`` and what holds them to Jupyter's instances."""
 
@@ -206,18 +214,30 @@ class Mounted:
         if self.registry.all() and not manager._initialized_culler:
             manager.initialize_culler()
 
-    def attach(self, hosts: KernelHosts, sessions: SessionsApi | None = None, caller: Caller | None = None) -> None:
+    def attach(
+        self,
+        hosts: KernelHosts,
+        sessions: SessionsApi | None = None,
+        caller: Caller | None = None,
+        seen: Callable[[], Coroutine[Any, Any, None]] | None = None,
+    ) -> None:
         """Take in the hosts, now and as they change; call it on the loop once the service has started.
 
         With ``sessions`` and ``caller`` the restored kernels whose session is not ACTIVE are asked after: those of one
-        that has ended are dead, those of one that cannot be asked stay ``unknown``.
+        that has ended are dead, those of one that cannot be asked stay ``unknown``. ``seen`` waits until
+        every session is known, and a start of a kernelspec that nobody knows for it.
         """
         if not self.bound:
             return
         self._undo.append(hosts.watch_hosts(self._on_host))
         for host in hosts.kernel_hosts():
             self._on_host(host)
-        self.registry.completed()
+        if seen is None:
+            self.registry.completed()
+        else:
+            completing = asyncio.get_running_loop().create_task(seen())
+            completing.add_done_callback(lambda _: self.registry.completed())
+            self._undo.append(_canceller(completing))
         if sessions is not None and caller is not None:
             self._settling = Settling(self.registry, sessions, caller)
 

@@ -48,6 +48,7 @@ class Follower:
         self._gateway: LocationGateway | None = None
         self._closed = False
         self._known = asyncio.Event()
+        self._offered = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._undo: list[Callable[[], None]] = []
 
@@ -94,8 +95,9 @@ class Follower:
             self._feed.poke()
 
     async def seen(self) -> None:
-        """Wait until the location was listed once."""
-        await self._place.journal.when_whole()
+        """Wait until the location was listed and its gateway, if it has one, has said what it offers."""
+        await self._place.read.wait()
+        await self._offered.wait()
 
     async def saw(self, rows: Mapping[str, Known | None], started: int) -> None:
         """Hear what an answer says of sessions, before it is given."""
@@ -144,15 +146,19 @@ class Follower:
         self._open_gateway(kind)
 
     def _open_gateway(self, kind: Kind) -> None:
-        if self._make_gateway is None:
-            return
-        gateway = self._make_gateway(self._config, kind.value, self._credentials, self._identity.metadata)
+        make = self._make_gateway
+        gateway = make(self._config, kind.value, self._credentials, self._identity.metadata) if make else None
         if gateway is None:
+            self._offered.set()
             return
         self._gateway = gateway
-        self._undo.append(gateway.watch(self._place.mirror.offers_changed))
+        self._undo.append(gateway.watch(self._on_offers))
         gateway.start()
         self._place.mirror.use(gateway)
+
+    def _on_offers(self) -> None:
+        self._place.mirror.offers_changed()
+        self._offered.set()
 
     async def _probe(self) -> None:
         with contextlib.suppress(SessionsError):

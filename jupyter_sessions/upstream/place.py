@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -32,6 +33,8 @@ class Place:
     listeners: Listeners[Change] = field(default_factory=lambda: Listeners[Change]())
 
     stirs: int = 0
+    read: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once every session was listed by this server."""
 
     def stir(self) -> None:
         """Hear that something is newer than what is being read: a call of ours changed it, or an answer showed it."""

@@ -212,6 +212,7 @@ class Polled:
             token = following
             tokens.add(token)
         await self._compare(found, started)
+        self._place.read.set()
         if stirs == self._place.stirs:
             for token, page in pages:
                 self._place.pages.put((MAX_SIZE, token, ""), page)

@@ -205,6 +205,7 @@ class Relayed:
         self._place.changed()
         self._place.mirror.put(written.rows)
         self._complete = True
+        self._place.read.set()
 
     async def _take(self, items: Sequence[Change | Reset]) -> None:
         """Bring memory up to what was told, then tell it on."""
