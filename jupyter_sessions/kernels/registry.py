@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
+from uuid import NAMESPACE_URL, uuid5
 
 from jupyter_sessions.kernels.links import speaks_v1
 from jupyter_sessions.kernels.offers import Offer, name_offers, offered_as, plain_name
@@ -31,6 +33,9 @@ Listener = Callable[["RemoteKernel", What], None]
 
 COMPLETE_PATIENCE = 10.0
 """Seconds that a start waits, at the server's own start, for the sessions to be known."""
+
+# What Jupyter's routes take for a kernel's id.
+_ROUTED = re.compile(r"\w+-\w+-\w+-\w+-\w+")
 
 DEAD_KEPT = 100
 """How many dead kernels stay listed, so that whoever had one can still read why; the oldest go first."""
@@ -214,17 +219,24 @@ class Registry:
     def _adopted(self, host: KernelHost, host_id: str, host_kernel: str) -> RemoteKernel:
         offered = offered_as(host, host_kernel)
         kernel = RemoteKernel(
-            kernel_id=host_id,
+            kernel_id=self._own_id(host, host_id),
             name=self.spec_name(host, host_kernel),
             host_kernel=offered.name if offered is not None else host_kernel,
             session_uuid=host.session_uuid,
             session=str(host.session),
             spec=offered.spec if offered is not None else None,
             seen=True,
+            host_id=host_id,
             legacy=not speaks_v1(host),
         )
         self.add(kernel)
         return kernel
+
+    def _own_id(self, host: KernelHost, host_id: str) -> str:
+        """Give the id that an adopted kernel has here: its own, unless Jupyter's routes or another kernel forbid."""
+        if host.gateway is None or (_ROUTED.fullmatch(host_id) and host_id not in self._kernels):
+            return host_id
+        return str(uuid5(NAMESPACE_URL, f"{host.address}/{host_id}"))
 
     def _heard_of(self, kernel: RemoteKernel, host: KernelHost, model: Mapping[str, Any]) -> None:
         """Note what a gateway's model says besides: that the start is done, and whose kernel it is."""

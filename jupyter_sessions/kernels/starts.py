@@ -18,7 +18,7 @@ from jupyter_sessions.kernels.links import speaks_v1
 from jupyter_sessions.kernels.offers import offered_as
 from jupyter_sessions.kernels.registry import Registry, RemoteKernel, utcnow
 from jupyter_sessions.kernels.remote import Unsettled
-from jupyter_sessions.model.errors import SessionsError
+from jupyter_sessions.model.errors import Cancelled, SessionsError
 from jupyter_sessions.model.parents import session_of
 
 if TYPE_CHECKING:
@@ -155,6 +155,8 @@ class GatewayStarts:
         self._memory.ask(asked)
         # Written before it is sent: a server that ends now is to know.
         await self._memory.flush()
+        if self._cancelled(asked.kernel_id):
+            raise Cancelled("the start was given up before it was asked for")
         return await self._hosts.start(host, asked.host_kernel, asked.kernel_id, None, env)
 
     async def _arrived(self, host: KernelHost, kernel_id: str, model: Mapping[str, Any]) -> bool:
