@@ -8,12 +8,14 @@ of this module holds the token.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
+import stat
 import struct
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 from tornado import httpclient
@@ -66,6 +68,33 @@ def peer_uid(sock: socket.socket) -> int:
     return int(struct.unpack("3i", raw)[1])
 
 
+@contextlib.contextmanager
+def pinned(path: str, uid: int) -> Iterator[str]:
+    """Give the path to connect to for the socket ``path`` of account ``uid``.
+
+    Where that is another account's, its directory is too: a link in it would lead to whatever waits for a connection.
+    So none is followed there, and what is there must be a socket of that account. Raises OSError and WrongPeer.
+    """
+    if uid == os.geteuid() or sys.platform != "linux":
+        yield path
+        return
+    flags = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
+    folder = os.open(os.path.dirname(path), flags | os.O_DIRECTORY)
+    try:
+        handle = os.open(os.path.basename(path), flags, dir_fd=folder)
+    finally:
+        os.close(folder)
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISSOCK(found.st_mode) or found.st_uid != uid:
+            raise WrongPeer(
+                f"{path} is held by user id {found.st_uid}, or no socket of user id {uid}; nothing was sent"
+            )
+        yield f"/proc/self/fd/{handle}"
+    finally:
+        os.close(handle)
+
+
 class _UnixClient(TCPClient):
     """Connects to one Unix socket, whatever host a URL names, and checks who holds it."""
 
@@ -97,11 +126,12 @@ class _UnixClient(TCPClient):
     async def _connect(self, sock: socket.socket) -> None:
         # A Unix socket connects at once or, its backlog full, not at all: polling it for writability (as IOStream's
         # connect does) would take an unconnected socket for a connected one.
-        while True:
-            try:
-                return sock.connect(self._path)
-            except BlockingIOError:
-                await asyncio.sleep(_REFUSED_RETRY)
+        with pinned(self._path, self._uid) as path:
+            while True:
+                try:
+                    return sock.connect(path)
+                except BlockingIOError:
+                    await asyncio.sleep(_REFUSED_RETRY)
 
 
 class HostSocket(WebSocketClientConnection):
@@ -205,8 +235,11 @@ class HostLink:
 
     def _check_socket(self) -> None:
         # Before a client is made, which is dear: who follows a host that is gone tries again and again.
-        if not os.path.exists(self._path):
-            raise self._mapped(FileNotFoundError())
+        try:
+            with pinned(self._path, self.uid) as path:
+                os.stat(path)
+        except OSError as error:
+            raise self._mapped(error) from None
 
     def _http(self) -> SimpleAsyncHTTPClient:
         if self._client is None:

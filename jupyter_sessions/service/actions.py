@@ -114,7 +114,7 @@ class Actions:
             lock.release()
 
     def _lock(self, row: SessionRow) -> locks.ActLock | None:
-        self._directories.make(row.uuid, row.lock_dir)
+        self._directories.make(row.uuid, row.lock_dir, row.owner)
         return locks.acquire(row.lock_dir)
 
     async def _act(self, tracked: Tracked) -> None:
@@ -125,7 +125,7 @@ class Actions:
         row = await self._store.read(lambda c: rows.find_uuid(c, tracked.row.uuid))
         if row is None:
             # Removed by another server while this one waited: what `_lock` made again must go.
-            await self.in_thread(self._directories.remove, tracked.row.uuid, tracked.row.lock_dir)
+            await self._remove_files(tracked.row)
             return
         now = self._clock.steady()
         tracked.take(row, now)
@@ -226,7 +226,7 @@ class Actions:
     async def _remove(self, tracked: Tracked, row: SessionRow, verdict: verdicts.Remove) -> None:
         now = self._clock.now()
         self._step("remove: before")
-        await self.in_thread(self._directories.remove, row.uuid, row.lock_dir)
+        await self._remove_files(row)
         self._step("remove: acted")
 
         def removed(connection: sqlite3.Connection) -> SessionRow:
@@ -234,6 +234,11 @@ class Actions:
             return row
 
         await self._commit(tracked, "remove", removed)
+
+    async def _remove_files(self, row: SessionRow) -> None:
+        # The account's first: what this service keeps says that something is left there.
+        await self._directories.clear(row.uuid, row.owner)
+        await self.in_thread(self._directories.remove, row.uuid, row.lock_dir)
 
 
 def with_endpoint(session: Session, alive: Alive) -> Session:

@@ -33,7 +33,7 @@ class KnownJobs(Mapping[str, Job]):
             row = rows.find_uuid(connection, uuid)
         if row is None:
             raise KeyError(uuid)
-        return Job(self._store.uuid, row.session, self._directories.of(uuid), row.lock_dir)
+        return Job(self._store.uuid, row.session, self._directories.of_host(row.session), row.lock_dir)
 
     def __contains__(self, uuid: object) -> bool:
         return uuid in self._uuids or super().__contains__(uuid)
@@ -56,4 +56,5 @@ async def end_leftovers(store: SessionStore, engine: Engine, directories: Direct
     for uuid in found:
         if uuid not in uuids:
             # A host that lives there all the same (too young to be ended above) ends once its directory is gone.
+            await directories.clear(uuid, await in_thread(directories.account, uuid))
             await in_thread(lambda gone=uuid: directories.remove(gone, directories.lock_dir(gone)))

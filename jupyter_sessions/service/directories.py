@@ -1,4 +1,4 @@
-"""The directories of sessions: made, named, removed. Everything here blocks and is called off the loop."""
+"""The directories of sessions: made, named, removed. What is no coroutine here blocks and is called off the loop."""
 
 from __future__ import annotations
 
@@ -10,20 +10,32 @@ import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from jupyter_sessions.engines.process.places import on_network, private_directory
 from jupyter_sessions.model.hostfile import LOG_DIR, write_private
 
+if TYPE_CHECKING:
+    from jupyter_sessions.engines.process.accounts import Accounts
+    from jupyter_sessions.model.resources import Session
+
 OWNER = "store"
 """A file in each session's directory: the uuid of the store it belongs to."""
+ACCOUNT = "account"
+"""A file there where sessions run as their owners' accounts: the owner's name."""
 
 
 @dataclass
 class Directories:
-    """The sessions' directories under one data directory, for one store (whose uuid is set once it is open)."""
+    """The sessions' directories under one data directory, for one store (whose uuid is set once it is open).
+
+    With ``accounts`` a session's host has a directory of its account's elsewhere; the one here stays this service's
+    own, with its lock and its books.
+    """
 
     data_dir: Path
     store_uuid: str = ""
+    accounts: Accounts | None = None
 
     @property
     def root(self) -> Path:
@@ -34,16 +46,23 @@ class Directories:
         """Name a session's own directory."""
         return self.root / session_uuid
 
-    def log_uri(self, session_uuid: str) -> str:
+    def of_host(self, session: Session) -> Path:
+        """Name the directory that a session's host has."""
+        return self.of(session.uuid) if self.accounts is None else self.accounts.directory(session)
+
+    def log_uri(self, session: Session) -> str:
         """Give the ``file://`` URI of the directory of a session's log."""
-        return (self.of(session_uuid) / LOG_DIR).absolute().as_uri()
+        return (self.of_host(session) / LOG_DIR).absolute().as_uri()
 
     def lock_dir(self, session_uuid: str) -> Path:
         """Choose where a new session's locks lie: its directory, or on a network file system a local one."""
         return private_directory(session_uuid) if on_network(self.data_dir) else self.of(session_uuid)
 
-    def make(self, session_uuid: str, lock_dir: Path) -> None:
-        """Make a session's directories unless they are there, 0700 and ours; raises OSError."""
+    def make(self, session_uuid: str, lock_dir: Path, account: str = "") -> None:
+        """Make a session's directories unless they are there, 0700 and ours; raises OSError.
+
+        ``account`` is its owner's name; with ``accounts`` it is written down, for whoever finds what was left.
+        """
         directory = self.of(session_uuid)
         for folder in (self.root, directory, lock_dir.parent, lock_dir):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -53,7 +72,20 @@ class Directories:
             check_private(lock_dir.parent)
         owner = directory / OWNER
         if not owner.exists():
+            if self.accounts is not None:
+                write_private(directory / ACCOUNT, account, durable=False)
             write_private(owner, self.store_uuid, durable=False)
+
+    async def clear(self, session_uuid: str, account: str) -> None:
+        """Remove what a session has in its account's directories, before its own; raises OSError where some stays."""
+        if self.accounts is not None:
+            await self.accounts.clear(account, session_uuid)
+
+    def account(self, session_uuid: str) -> str:
+        """Give whose a session was that has no row any more, ``""`` where it is not known; raises OSError."""
+        with contextlib.suppress(FileNotFoundError):
+            return (self.of(session_uuid) / ACCOUNT).read_text(encoding="utf-8")
+        return ""
 
     def remove(self, session_uuid: str, lock_dir: Path) -> None:
         """Remove a session's directories whole; raises OSError where something stays."""

@@ -78,7 +78,9 @@ class EmbeddedSessions:
         self._poll = poll
         self._given_machine = machine
         self._tasks: set[asyncio.Task[None]] = set()
-        store, directories, hosts = SessionStore(data_dir), Directories(data_dir), HostRegistry()
+        store, hosts = SessionStore(data_dir), HostRegistry()
+        # Only an engine that runs sessions as their owners' accounts has any; it and the directories must agree.
+        directories = Directories(data_dir, accounts=getattr(engine, "accounts", None))
         clock = clock or Clock()
         reconciler = Reconciler(location, store, engine, directories, clock, hosts, (session_days, operation_days))
         feed = ChangeFeed(store, location, reconciler.follow, reconciler.follow_all)
@@ -254,7 +256,7 @@ class EmbeddedSessions:
         """Give up to ``limit`` bytes (at most 1 MiB) of log from ``offset``; a negative one counts from the end."""
         row = await self._sessions.row(caller, name)
         core = self._core
-        job = Job(core.store.uuid, row.session, core.directories.of(row.uuid), row.lock_dir)
+        job = Job(core.store.uuid, row.session, core.directories.of_host(row.session), row.lock_dir)
         try:
             return await core.engine.logs(job, offset, max(0, min(limit, MAX_LOG_BYTES)))
         except OSError as error:

@@ -104,7 +104,7 @@ class SessionCalls:
         return wanted
 
     def _begun(self, session: Session) -> Session:
-        log = self._core.directories.log_uri(session.uuid)
+        log = self._core.directories.log_uri(session)
         info = RuntimeInfo(output_uri=log, diagnostic_output_uri=log)
         return states.begin(transitions.with_info(session, info), self._core.clock.now(), words.SUBMITTED)
 

@@ -106,5 +106,5 @@ class Tracked:
 
 def track(row: SessionRow, store_uuid: str, directories: Directories, machine: Machine, now: float) -> Tracked:
     """Begin to remember a session."""
-    job = Job(store_uuid, row.session, directories.of(row.uuid), row.lock_dir)
+    job = Job(store_uuid, row.session, directories.of_host(row.session), row.lock_dir)
     return Tracked(row=row, job=job, place=place(machine, row.machine), since=now, due=now)

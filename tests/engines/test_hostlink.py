@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,13 +191,39 @@ async def test_a_wrong_account_gets_no_byte() -> None:
         with socket.socket(socket.AF_UNIX) as listener, linked(path, os.getuid() + 1) as link:
             listener.bind(path)
             listener.listen()
+            if os.getuid() == 0:
+                # The file is the account's, whoever listens is not.
+                os.chown(path, 1, -1)
             for attempt in (link.request("GET", "/r/one"), link.websocket("/ws")):
                 with pytest.raises(WrongPeer, match="nothing was sent") as caught:
                     await attempt
                 assert isinstance(caught.value, PermissionError) and isinstance(caught.value, HostUnreachable)
-                other, _ = listener.accept()
-                with other:
-                    assert other.recv(1) == b""
+                if os.getuid() == 0 or sys.platform != "linux":
+                    other, _ = listener.accept()
+                    with other:
+                        assert other.recv(1) == b""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="sessions of other accounts are Linux's")
+async def test_no_link_is_followed_to_another_accounts_socket() -> None:
+    with tempfile.TemporaryDirectory(prefix="hl") as folder:
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(os.path.join(folder, "target"))
+            listener.listen()
+            listener.setblocking(False)
+            inside = os.path.join(folder, "inside")
+            os.mkdir(inside)
+            os.symlink("../target", os.path.join(inside, "link"))
+            os.mkfifo(os.path.join(inside, "pipe"))
+            os.symlink("..", os.path.join(inside, "folder"))
+            for name in ("inside/link", "inside/pipe", "inside/folder/target", "target"):
+                with linked(os.path.join(folder, name), os.getuid() + 1) as link:
+                    with pytest.raises(HostUnreachable):
+                        await link.request("GET", "/r/one")
+                    with pytest.raises(HostUnreachable):
+                        await link.websocket("/ws")
+            with pytest.raises(BlockingIOError):
+                listener.accept()
 
 
 def test_the_peers_account_is_read() -> None:
