@@ -3,7 +3,7 @@ import { test } from 'node:test';
 
 import { Signal } from '@lumino/signaling';
 
-import type { IListing, SessionsRest } from '../src/api/rest';
+import type { IListing, ISilent, SessionsRest } from '../src/api/rest';
 import type { Link } from '../src/api/stream';
 import { ILocation, ISession, ITemplate } from '../src/model/session';
 import { IChange, IReset } from '../src/model/watch';
@@ -45,7 +45,7 @@ class FakeRest {
     this.sessions.set(row.name, row);
   }
 
-  unreachable: string[] = [];
+  unreachable: ISilent[] = [];
   places: ILocation[] = [{ name: PARENT }];
   placeReads = 0;
 

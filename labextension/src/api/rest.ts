@@ -15,10 +15,17 @@ import {
 
 export const EVERYWHERE = 'projects/-/locations/-';
 
+/** A location that did not answer a list, and why as far as that is known. */
+export interface ISilent {
+  name: string;
+  status: string;
+  message: string;
+}
+
 /** A whole list, and the locations that did not answer it: their rows, if any, are those last known. */
 export interface IListing<T> {
   rows: T[];
-  unreachable: string[];
+  unreachable: ISilent[];
 }
 
 /** A refusal of the service, with the faulty fields it names. */
@@ -57,13 +64,13 @@ export function newRequestId(): string {
 export class SessionsRest {
   constructor(readonly settings: ServerConnection.ISettings) {}
 
-  /** Every session of every location; pages are followed to the end. */
-  async listSessions(): Promise<IListing<ISession>> {
-    return this._pages<ISession>(`${EVERYWHERE}/sessions`, 'sessions');
+  /** Every session of a location, or of all; pages are followed to the end. */
+  async listSessions(parent = EVERYWHERE): Promise<IListing<ISession>> {
+    return this._pages<ISession>(`${parent}/sessions`, 'sessions');
   }
 
-  async listTemplates(): Promise<IListing<ITemplate>> {
-    return this._pages<ITemplate>(`${EVERYWHERE}/sessionTemplates`, 'sessionTemplates');
+  async listTemplates(parent = EVERYWHERE): Promise<IListing<ITemplate>> {
+    return this._pages<ITemplate>(`${parent}/sessionTemplates`, 'sessionTemplates');
   }
 
   async listLocations(): Promise<ILocation[]> {
@@ -129,7 +136,8 @@ export class SessionsRest {
       ((page.unreachable as string[] | undefined) ?? []).forEach(name => unreachable.add(name));
       token = (page.nextPageToken as string | undefined) ?? '';
     } while (token);
-    return { rows, unreachable: [...unreachable] };
+    const silent = [...unreachable].map(name => ({ name, status: 'UNAVAILABLE', message: '' }));
+    return { rows, unreachable: silent };
   }
 
   private async _call<T>(method: string, path: string, body?: unknown): Promise<T> {
@@ -145,6 +153,41 @@ export class SessionsRest {
     }
     return (await response.json()) as T;
   }
+}
+
+/**
+ * List over all locations at once; where that is refused because of one, each by itself, so that one's fault hides no
+ * other's rows.
+ *
+ * @param list - lists one location, or all
+ * @param places - gives the names of the locations
+ */
+export async function listEverywhere<T>(
+  list: (parent?: string) => Promise<IListing<T>>,
+  places: () => Promise<string[]>
+): Promise<IListing<T>> {
+  try {
+    return await list();
+  } catch (error) {
+    const names = error instanceof ApiError ? await places() : [];
+    if (names.length < 2) {
+      throw error;
+    }
+    const parts = await Promise.all(names.map(name => list(name).catch(why => silent(name, why))));
+    if (parts.every(part => part.unreachable.length)) {
+      throw error;
+    }
+    return {
+      rows: parts.flatMap(part => part.rows),
+      unreachable: parts.flatMap(part => part.unreachable)
+    };
+  }
+}
+
+function silent(name: string, why: unknown): IListing<never> {
+  const status = why instanceof ApiError ? why.status : '';
+  const message = why instanceof Error ? why.message : String(why);
+  return { rows: [], unreachable: [{ name, status: status || 'UNAVAILABLE', message }] };
 }
 
 async function failureOf(response: Response): Promise<ApiError> {

@@ -14,6 +14,13 @@ export interface ITrouble {
   stale: boolean;
 }
 
+/** That a location did not answer a list: since when (milliseconds since the epoch), and why. */
+export interface ISilence {
+  since: number;
+  status: string;
+  message: string;
+}
+
 /** What a location may be unable to do. */
 export type Ability = 'update' | 'logs' | 'kernels' | 'templates';
 
@@ -47,11 +54,11 @@ export function locationOf(locations: readonly ILocation[], name: string): ILoca
  * What is wrong with a location, or nothing.
  *
  * @param location - as the server describes it
- * @param unanswered - since when lists name it as unreachable, milliseconds since the epoch
+ * @param silence - what a list found, where it did not answer one
  */
 export function troubleOf(
   location: ILocation | undefined,
-  unanswered?: number
+  silence?: ISilence
 ): ITrouble | undefined {
   const told = record(location?.metadata?.status);
   const message = text(told.message);
@@ -61,8 +68,8 @@ export function troubleOf(
   if (told.reachable === false) {
     return { status: status || 'UNAVAILABLE', since, message, remedy, stale: true };
   }
-  if (unanswered !== undefined) {
-    return { status: 'UNAVAILABLE', since: unanswered, message, remedy, stale: true };
+  if (silence) {
+    return { ...silence, message: silence.message || message, remedy, stale: true };
   }
   if (status && status !== 'OK') {
     return { status, since, message, remedy, stale: false };
@@ -72,6 +79,30 @@ export function troubleOf(
     ? { status: 'FAILED_PRECONDITION', since: NaN, message: fault, remedy: [], stale: false }
     : undefined;
 }
+
+/** What is wrong with the files that name locations, as this machine's location tells it; each fault is a step. */
+export function configurationTrouble(location: ILocation): ITrouble | undefined {
+  const faults: unknown = record(location.metadata?.configuration).faults;
+  if (!Array.isArray(faults) || !faults.length) {
+    return undefined;
+  }
+  const steps = faults.map(record).map(fault => {
+    const line = typeof fault.line === 'number' && fault.line > 0 ? `, line ${fault.line}` : '';
+    const field = text(fault.field) ? `${text(fault.field)}: ` : '';
+    const remedy = text(fault.remedy) ? `; ${text(fault.remedy)}` : '';
+    return `\`${text(fault.source)}\`${line}: ${field}${text(fault.rule)}${remedy}.`;
+  });
+  return {
+    status: CONFIGURATION,
+    since: NaN,
+    message: '',
+    remedy: [...steps, 'Then restart the Jupyter server. Sessions that run go on.'],
+    stale: false
+  };
+}
+
+/** The status of a trouble with the configuration itself, of no one location. */
+export const CONFIGURATION = 'CONFIGURATION';
 
 /** Whether a location cannot do something, as it says itself. */
 export function lacks(location: ILocation | undefined, ability: Ability): boolean {

@@ -1,4 +1,4 @@
-import { ITrouble } from './location';
+import { CONFIGURATION, ITrouble } from './location';
 import { formatMoment } from './time';
 
 /** A step of a remedy as it is drawn: words, and commands to copy. */
@@ -12,7 +12,8 @@ const ADJECTIVES: Record<string, string> = {
   PERMISSION_DENIED: 'not permitted',
   FAILED_PRECONDITION: 'not usable',
   INVALID_ARGUMENT: 'not usable',
-  NOT_FOUND: 'not found'
+  NOT_FOUND: 'not found',
+  [CONFIGURATION]: 'not configured'
 };
 
 /** `unreachable since 14:05`, or the like for what else may be wrong. */
@@ -44,6 +45,8 @@ export function troubleHeadline(place: string, trouble: ITrouble, now: number): 
       return `Sign in again: ${place}`;
     case 'PERMISSION_DENIED':
       return `${place} denies access`;
+    case CONFIGURATION:
+      return 'The configuration of locations is faulty';
     case 'FAILED_PRECONDITION':
     case 'INVALID_ARGUMENT':
     case 'NOT_FOUND':
@@ -58,9 +61,16 @@ export function troubleNote(trouble: ITrouble): string {
   if (!trouble.stale) {
     return '';
   }
-  return needsAPerson(trouble)
-    ? 'Until then its sessions are shown in their last known state.'
-    : 'Its sessions are shown in their last known state. It is tried again by itself.';
+  const alone =
+    trouble.remedy.length || needsAPerson(trouble) ? '' : ' It is tried again by itself.';
+  return `Its sessions are shown as they were last known.${alone}`;
+}
+
+/** A trouble's message without the hint at its end, `[…]`, that its remedy says too. */
+export function troubleMessage(trouble: ITrouble): string {
+  const match = /^([^]*?)\s*\[([^[\]]*)\]$/.exec(trouble.message);
+  const said = (hint: string) => trouble.remedy.join(' ').includes(hint.trim());
+  return match && said(match[2]) ? match[1] : trouble.message;
 }
 
 /** A step of a remedy in pieces; what stands in backticks is a command. */

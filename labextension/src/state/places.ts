@@ -1,6 +1,7 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { isUpstream, ITrouble, locationOf, troubleOf } from '../model/location';
+import { ISilent } from '../api/rest';
+import { isUpstream, ISilence, ITrouble, locationOf, troubleOf } from '../model/location';
 import { ILocation, parentOf } from '../model/session';
 
 /** How often the locations are read while something shows them, in milliseconds. */
@@ -27,7 +28,7 @@ export class Places {
 
   /** What is wrong with the location of a session or of itself. */
   trouble(name: string): ITrouble | undefined {
-    return troubleOf(this.of(name), this._unanswered.get(parentOf(name)));
+    return troubleOf(this.of(name), this._silent.get(parentOf(name)));
   }
 
   /** Read the locations; true where one answers again that did not, so that a list is due. Rejects as `read` does. */
@@ -44,11 +45,16 @@ export class Places {
   }
 
   /** Take what a list said of who did not answer it. */
-  listed(unreachable: readonly string[], now: number): void {
-    const before = this._unanswered;
-    this._unanswered = new Map(unreachable.map(name => [name, before.get(name) ?? now]));
-    const same = [...before.keys()].sort().join() === [...unreachable].sort().join();
-    if (!same) {
+  listed(unreachable: readonly ISilent[], now: number): void {
+    const before = this._silent;
+    const since = (name: string) => before.get(name)?.since ?? now;
+    this._silent = new Map(
+      unreachable.map(({ name, status, message }) => [
+        name,
+        { since: since(name), status, message }
+      ])
+    );
+    if (JSON.stringify([...before]) !== JSON.stringify([...this._silent])) {
       this._changed.emit();
     }
   }
@@ -71,7 +77,7 @@ export class Places {
   }
 
   private _all: readonly ILocation[] = [];
-  private _unanswered: ReadonlyMap<string, number> = new Map();
+  private _silent: ReadonlyMap<string, ISilence> = new Map();
   private _last = 0;
   private _reading: Promise<boolean> | undefined;
   private _changed = new Signal<this, void>(this);

@@ -1,7 +1,7 @@
 import { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { ApiError, IListing, newRequestId, SessionsRest } from '../api/rest';
+import { ApiError, IListing, listEverywhere, newRequestId, SessionsRest } from '../api/rest';
 import { Link, WatchStream } from '../api/stream';
 import { Ability, ITrouble, lacks, placeTitle } from '../model/location';
 import {
@@ -247,10 +247,15 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
 
   private async _listNow(): Promise<void> {
     try {
-      const [, templates, sessions] = await Promise.all([
-        this._places.read(),
-        this._rest.listTemplates(),
-        this._rest.listSessions()
+      const reading = this._places.read();
+      const places = async () => {
+        await reading;
+        return this.locations.map(({ name }) => name);
+      };
+      const [templates, sessions] = await Promise.all([
+        listEverywhere(parent => this._rest.listTemplates(parent), places),
+        listEverywhere(parent => this._rest.listSessions(parent), places),
+        reading
       ]);
       this._take(templates, sessions);
       this._error = '';
@@ -263,15 +268,15 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
 
   /** Take whole lists; what a location held that did not answer stays as it was. */
   private _take(templates: IListing<ITemplate>, sessions: IListing<ISession>): void {
+    const silent = (list: IListing<unknown>, name: string) =>
+      list.unreachable.some(place => place.name === parentOf(name));
     const fresh = new Set(templates.rows.map(template => template.name));
-    const kept = this._templates.filter(
-      ({ name }) => !fresh.has(name) && templates.unreachable.includes(parentOf(name))
-    );
+    const kept = this._templates.filter(({ name }) => !fresh.has(name) && silent(templates, name));
     this._templates = [...templates.rows, ...kept];
     this._places.listed(sessions.unreachable, Date.now());
     const names = new Set(sessions.rows.map(session => session.name));
     for (const name of this._sessions.keys()) {
-      if (!names.has(name) && !sessions.unreachable.includes(parentOf(name))) {
+      if (!names.has(name) && !silent(sessions, name)) {
         this._sessions.delete(name);
       }
     }

@@ -2,8 +2,14 @@ import { caretDownIcon, caretRightIcon } from '@jupyterlab/ui-components';
 import React, { useState } from 'react';
 
 import { CommandIDs } from '../model/commands';
-import { ITrouble, placeTitle } from '../model/location';
-import { needsAPerson, piecesOf, troubleHeadline, troubleNote } from '../model/trouble';
+import { CONFIGURATION, configurationTrouble, ITrouble, placeTitle } from '../model/location';
+import {
+  needsAPerson,
+  piecesOf,
+  troubleHeadline,
+  troubleMessage,
+  troubleNote
+} from '../model/trouble';
 import { IViewContext } from './context';
 import { Copyable } from './copy';
 
@@ -47,7 +53,7 @@ export function Banners(props: IViewContext & { now: number }): JSX.Element | nu
         onClick={() => setOpen(!open)}
       >
         <Caret.react tag="span" />
-        <span>{banners.length} locations need attention</span>
+        <span>{banners.length} things need attention</span>
       </button>
       {open && banners.map(banner => draw(banner, false))}
     </div>
@@ -58,9 +64,10 @@ export function Banners(props: IViewContext & { now: number }): JSX.Element | nu
 function bannersOf(store: IViewContext['store']): IBanner[] {
   const banners: IBanner[] = [];
   for (const place of store.locations) {
-    const trouble = store.trouble(place.name);
-    if (trouble) {
-      banners.push({ name: place.name, title: placeTitle(place, place.name), trouble });
+    for (const trouble of [store.trouble(place.name), configurationTrouble(place)]) {
+      if (trouble) {
+        banners.push({ name: place.name, title: placeTitle(place, place.name), trouble });
+      }
     }
   }
   const rank = ({ trouble }: IBanner) => (needsAPerson(trouble) ? 0 : 1);
@@ -75,6 +82,7 @@ function Banner(props: {
 }): JSX.Element {
   const { title, trouble, name } = props.banner;
   const [unfolded, setUnfolded] = useState(props.unfolded);
+  const message = troubleMessage(trouble);
   const headline = troubleHeadline(title, trouble, props.now);
   const Caret = unfolded ? caretDownIcon : caretRightIcon;
   return (
@@ -95,15 +103,17 @@ function Banner(props: {
       </button>
       {unfolded && (
         <div className="jp-RuntimeSessions-bannerBody">
-          {trouble.message && <p className="jp-RuntimeSessions-text">{trouble.message}</p>}
+          {message && <p className="jp-RuntimeSessions-text">{message}</p>}
           <Remedy steps={trouble.remedy} />
           {troubleNote(trouble) && <p>{troubleNote(trouble)}</p>}
-          <button
-            className="jp-mod-styled jp-mod-accept jp-RuntimeSessions-small"
-            onClick={props.onTry}
-          >
-            Try again
-          </button>
+          {trouble.status !== CONFIGURATION && (
+            <button
+              className="jp-mod-styled jp-mod-accept jp-RuntimeSessions-small"
+              onClick={props.onTry}
+            >
+              Try again
+            </button>
+          )}
         </div>
       )}
     </section>

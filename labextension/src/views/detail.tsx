@@ -4,7 +4,7 @@ import { CommandIDs } from '../model/commands';
 import { placeTitle } from '../model/location';
 import { isFinal, ISession, shortName, title } from '../model/session';
 import { formatExact, parseTime } from '../model/time';
-import { stalePhrase } from '../model/trouble';
+import { stalePhrase, troubleMessage } from '../model/trouble';
 import { useNow } from './clock';
 import { IViewContext } from './context';
 import { Configuration, Kernels, Runtime } from './facts';
@@ -70,9 +70,10 @@ function Stale(props: IViewContext & { name: string; now: number }): JSX.Element
     return null;
   }
   const place = placeTitle(store.locationOf(name), name);
+  const message = troubleMessage(trouble);
   return (
     <p className="jp-RuntimeSessions-stale" role="status">
-      {place} is {stalePhrase(trouble, now)}.{trouble.message ? ` ${trouble.message}` : ''}
+      {place} is {stalePhrase(trouble, now)}.{message ? ` ${message}` : ''}
     </p>
   );
 }
