@@ -15,6 +15,8 @@ from jupyter_sessions.cli.programs import command
 
 PROGRAM = "jupyter_sessions.doctor"
 EXAMPLE = "Examples: `jupyter sessions doctor`; `jupyter sessions doctor -o json | jq '.findings[] | .remedy'`"
+WIDE = 140
+"""Columns from which on what, why and remedy stand side by side."""
 STYLES = {"ok": "green", "warn": "yellow", "fault": "bold red"}
 
 app = typer.Typer(rich_markup_mode="markdown")
@@ -73,13 +75,14 @@ def _run(argv: Sequence[str]) -> Mapping[str, Any]:
 def _show(findings: Sequence[Mapping[str, Any]]) -> None:
     if not findings:
         return
-    made = output.table(("", "check", "what", "why", "remedy"))
+    # On a narrow terminal one finding's words stand below each other, not in columns of a few letters.
+    narrow = output.width() < WIDE
+    made = output.table(("", "check", "found") if narrow else ("", "check", "what", "why", "remedy"))
     for row in findings:
         level = row["level"]
         what = f"{row['subject']}: {row['what']}" if row["subject"] else row["what"]
-        cells = [
-            output.cell(level, STYLES.get(level, "")),
-            *map(output.cell, (row["check"], what, row["why"], row["remedy"])),
-        ]
-        made.add_row(*cells)
+        words = [what, row["why"], row["remedy"]]
+        if narrow:
+            words = ["\n".join(word for word in (what, row["why"], row["remedy"] and f"→ {row['remedy']}") if word)]
+        made.add_row(output.cell(level, STYLES.get(level, "")), *map(output.cell, (row["check"], *words)))
     output.show(made)

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import enum
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
 OK, FAULTS, USAGE, BROKEN = 0, 1, 2, 3
 """Exit codes: all is well; faults were found or the act failed; it was not understood; a program it needs broke."""
 EXITS = "Exit codes: 0 all is well, 1 faults or a failure, 2 not understood, 3 a program it needs broke."
+
+UNBROKEN = 10_000
+"""Columns of what is no terminal."""
 
 
 class Format(str, enum.Enum):
@@ -50,9 +55,21 @@ def table(columns: Sequence[str]) -> Table:
 
 def show(made: Table) -> None:
     """Write a table to stdout."""
+    _console().print(made)
+
+
+def width() -> int:
+    """Give how many columns stdout has; where it is no terminal, so many that each row is one line for a program."""
+    return _console().width
+
+
+def _console() -> Console:
     from rich.console import Console
 
-    Console(file=sys.stdout, highlight=False).print(made)
+    console = Console(file=sys.stdout, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = UNBROKEN
+    return console
 
 
 def write(data: Mapping[str, Any] | Sequence[Any], form: Format) -> None:

@@ -69,9 +69,11 @@ def _disabled(places: list[str]) -> Iterator[Finding]:
     from jupyterlab_server.config import get_page_config
 
     try:
-        names: Mapping[str, object] = get_page_config(places).get("disabledExtensions", {})
+        # What is listed is disabled, be it a list or (with what enables it again) a mapping.
+        listed: Any = get_page_config(places).get("disabledExtensions", [])
     except (OSError, ValueError, KeyError):
         return
-    for name in sorted(names):
-        if names[name] and name.partition(":")[0] == LABEXTENSION:
+    names = [name for name in listed if not isinstance(listed, Mapping) or listed[name]]
+    for name in sorted(map(str, names)):
+        if name.partition(":")[0] == LABEXTENSION:
             yield fault(LAB, name, "is disabled", "JupyterLab's settings say so", f"jupyter labextension enable {name}")

@@ -57,7 +57,7 @@ def _load() -> tuple[Any, list[Finding]]:
     from jupyter_core.application import JupyterApp
 
     found: list[Finding] = []
-    app = JupyterApp()
+    app = JupyterApp(raise_config_file_errors=True)
     # The plain one is read by every Jupyter program, so once with the first of the others.
     for name in FILES[1:]:
         app.config_file_name = name

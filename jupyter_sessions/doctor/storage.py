@@ -25,7 +25,7 @@ def check_directory(data_dir: Path) -> list[Finding]:
     subject = str(data_dir)
     try:
         state = data_dir.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return [*_new(data_dir)]
     except OSError as error:
         return [
