@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -93,3 +94,35 @@ def request_frame(kind: str, channel: str = "shell", **content: Any) -> str:
     header = {"msg_id": f"m-{kind}", "msg_type": kind, "session": "b", "username": "", "version": "5.3", "date": ""}
     rest: dict[str, Any] = {"parent_header": {}, "metadata": {}, "content": content, "buffers": []}
     return json.dumps({"header": header, "channel": channel, **rest})
+
+
+async def a_cell(room: GatewayRoom, kernel_id: str, v1: bool = False) -> None:
+    """Run a cell and see every message of it, in order, and none that was not asked for."""
+    async with room.browser(kernel_id) as browser:
+        assert browser.selected_subprotocol == (frames.V1 if v1 else None)
+        asked = json.loads(request_frame("execute_request", code="print(6 * 7); 'done'", silent=False))
+        parts = [json.dumps(asked[key]).encode() for key in ("header", "parent_header", "metadata", "content")]
+        await browser.write_message(frames.pack_v1("shell", parts) if v1 else json.dumps(asked), binary=v1)
+        told: list[str] = []
+        contents: dict[str, Any] = {}
+        while contents.get("status", {}).get("execution_state") != "idle" or "execute_reply" not in contents:
+            frame = await (_read_v1(browser) if v1 else read_json(browser))
+            # What our own probe is answered is nobody's business.
+            assert "kernel_info" not in str(frame["header"]) + str(frame["parent_header"].get("msg_id"))
+            if frame["parent_header"].get("msg_id") == "m-execute_request":
+                told.append(frame["header"]["msg_type"])
+                contents[told[-1]] = frame["content"]
+        kinds = [kind for kind in told if kind not in ("status", "execute_reply")]
+        assert kinds == ["execute_input", "stream", "execute_result"]
+        assert contents["stream"]["text"] == "42\n" and contents["execute_result"]["data"] == {"text/plain": "'done'"}
+        assert contents["execute_reply"]["status"] == "ok"
+
+
+async def _read_v1(socket: WebSocketClientConnection) -> dict[str, Any]:
+    read = await asyncio.wait_for(socket.read_message(), 10)
+    assert isinstance(read, bytes), read
+    count = int.from_bytes(read[:8], "little")
+    table = [int.from_bytes(read[8 * n : 8 * n + 8], "little") for n in range(1, count + 1)]
+    parts = [read[start:end] for start, end in itertools.pairwise(table)]
+    names = ("header", "parent_header", "metadata", "content")
+    return {name: json.loads(part) for name, part in zip(names, parts[1:5], strict=True)}

@@ -19,7 +19,7 @@ from tornado.httpclient import AsyncHTTPClient
 from jupyter_sessions.config.locations import LocationConfig, Provider
 from jupyter_sessions.upstream.gateway import make_gateway
 from tests.kernels.gateway_peer import PARENT, Gateway, starter_of
-from tests.kernels.gateway_room import GatewayRoom, read_json, request_frame
+from tests.kernels.gateway_room import GatewayRoom, a_cell
 from tests.kernels.peer import until
 from tests.kernels.room import an_app
 from tests.upstream.carrying import Passes
@@ -80,7 +80,7 @@ async def test_a_cell_on_a_kernel_of_a_stock_jupyter_server(app: Any, tmp_path: 
             made = await room.post(name)
             kernel = room.known(made["id"])
             assert kernel.host_id != made["id"]
-            await _a_cell(room, made["id"])
+            await a_cell(room, made["id"])
             await until(lambda: kernel.execution_state == "idle")
             assert (await room.call("DELETE", f"api/kernels/{made['id']}")).code == 204
             there = await AsyncHTTPClient().fetch(f"{url}/api/kernels", headers={"Authorization": f"token {SECRET}"})
@@ -89,22 +89,3 @@ async def test_a_cell_on_a_kernel_of_a_stock_jupyter_server(app: Any, tmp_path: 
             await room.mounted.close()
             await gateway.close()
             room.server.stop()
-
-
-async def _a_cell(room: GatewayRoom, kernel_id: str) -> None:
-    async with room.browser(kernel_id) as browser:
-        assert browser.selected_subprotocol is None
-        await browser.write_message(request_frame("execute_request", code="print(6 * 7); 'done'", silent=False))
-        told: list[tuple[str, str]] = []
-        contents: dict[str, Any] = {}
-        while ("status", "idle") not in told or not any(kind == "execute_reply" for kind, _ in told):
-            frame = await read_json(browser)
-            assert "jupyter_sessions" not in str(frame["parent_header"])
-            if frame["parent_header"].get("msg_id") == "m-execute_request":
-                kind = frame["header"]["msg_type"]
-                told.append((kind, frame["content"].get("execution_state", "")))
-                contents[kind] = frame["content"]
-        kinds = [kind for kind, _ in told if kind not in ("status", "execute_reply")]
-        assert kinds == ["execute_input", "stream", "execute_result"]
-        assert contents["stream"]["text"] == "42\n" and contents["execute_result"]["data"] == {"text/plain": "'done'"}
-        assert contents["execute_reply"]["status"] == "ok"
