@@ -21,13 +21,16 @@ from jupyter_sessions.model.states import State
 
 PATIENCE = 3.0
 """Seconds after which a host that has said nothing yet is waited for no longer."""
+KERNELS_KEPT = 1000
+"""How many kernels of one session are remembered: a host is its user's own program and may say anything."""
 DEAD_KEPT = 1000
 """How many dead kernels are remembered with their reason; the oldest go first."""
 SHUT_DOWN = "shut down"
 """The reason by which a host says that somebody ended a kernel: it is gone, not dead."""
 
 _DEAD = "dead"
-_STOCK = ("id", "name", "last_activity", "execution_state", "connections")
+_WORDS = ("id", "name", "last_activity", "execution_state")
+_LONGEST_WORD, _LONGEST_REASON = 255, 1000
 _STREAM_MESSAGE = 16 << 20
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
@@ -150,7 +153,7 @@ class KernelMemory:
             key = (host.session_uuid, str(event["id"]))
             self._forgotten.discard(key)
             known = self._kernels.get(key)
-            reason = str(event.get("reason") or SHUT_DOWN)
+            reason = str(event.get("reason") or SHUT_DOWN)[:_LONGEST_REASON]
             if known is not None:
                 self._end(known, "" if reason == SHUT_DOWN else _words(reason))
 
@@ -169,10 +172,12 @@ class KernelMemory:
                 self._kernels[kernel.session_uuid, kernel.id] = replace(kernel, seen=True)
 
     def _put(self, host: KernelHost, model: Mapping[str, Any], seen: bool) -> None:
-        stock = {key: model[key] for key in _STOCK}
-        key = (host.session_uuid, str(model["id"]))
+        stock = _stock(model)
+        key = (host.session_uuid, stock["id"])
         dead = stock["execution_state"] == _DEAD
         if key in self._forgotten or (dead and key not in self._kernels):
+            return
+        if key not in self._kernels and len(self.of_session(host.session_uuid)) >= KERNELS_KEPT:
             return
         message = _words("died") if dead else ""
         self._kernels[key] = KnownKernel(host.session, host.session_uuid, stock, message, seen)
@@ -295,6 +300,16 @@ class _Follower:
 def _files(spec: Mapping[str, Any]) -> dict[str, str]:
     resources = spec.get("resources") or {}
     return {key: path.rsplit("/", 1)[-1] for key, path in resources.items() if isinstance(path, str)}
+
+
+def _stock(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the stock keys of a model; raises ValueError or KeyError where they are not what Jupyter's are."""
+    stock = {key: model[key] for key in (*_WORDS, "connections")}
+    if not all(isinstance(stock[key], str) and len(stock[key]) <= _LONGEST_WORD for key in _WORDS):
+        raise ValueError("a kernel's model has a word that is none or too long")
+    if not isinstance(stock["connections"], int):
+        raise ValueError("a kernel's model counts its connections in no number")
+    return stock
 
 
 def _words(reason: str) -> str:

@@ -173,6 +173,8 @@ class Relay(WebSocketMixin, WebSocketHandler, GatewayRules):
             self._outlet.send(last)
         self._outlet.flush()
         self._outlet = None
+        if not self._over.done():
+            self._over.set_result(None)
         self.close(code, reason.encode()[:_REASON_BYTES].decode("utf-8", "ignore") if code is not None else None)
 
     def _let_go(self, code: int | None, reason: str) -> None:

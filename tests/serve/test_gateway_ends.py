@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import stat
@@ -118,6 +119,19 @@ def test_a_killed_host_closes_its_websockets_and_its_kernels_are_dead(user: Gate
     assert "killed-host" in dead(user, kernel)
     code, reason, messages = close_of(user.channels(kernel))
     assert (code, "killed-host" in reason, b'"dead"' in messages[0]) == (1000, True, True)
+
+
+def test_kernels_outlive_the_service_and_its_first_list_names_them(user: GatewayUser) -> None:
+    activate(user.served, OWN, "lasting")
+    kernel = user.start("lasting.python3")
+    socket = user.channels(kernel)
+    socket.ready()
+    socket.text("kept = 41")
+    assert asyncio.run(user.served.stop()) == 0
+    asyncio.run(user.served.start())
+    user.url = user.served.url
+    assert user.kernels()[kernel]["name"] == "lasting.python3"
+    assert user.channels(kernel).text("print(kept + 1)") == "42\n"
 
 
 def test_a_flood_that_nobody_reads_costs_no_memory_and_is_there_when_they_do(user: GatewayUser) -> None:
