@@ -2,148 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import json
 import secrets
-import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 import psutil
-import requests
-import websocket
 
 from jupyter_sessions.handlers.routes import ROUTES
 from tests.real.kernel import KernelSocket
+from tests.real.listening import DECOY, Listener
+from tests.real.secrets import check_modes, found_in, hmac_key, kernel_keys, open_files, process_texts
 from tests.real.server import PARENT, TOKEN, RealServer, marked, real_server, wait_for
 
 ENV_VALUE = f"env-value-{secrets.token_hex(16)}"
-DECOY = f"decoy-{secrets.token_hex(16)}"
-PREFIX = "jupyter-sessions/v1"
-WRONG: list[dict[str, Any]] = [
-    {"headers": {"Authorization": ""}},
-    {"headers": {"Authorization": f"Bearer {DECOY}"}},
-    {"params": {"key": DECOY, "access_token": DECOY, "oauth_token": DECOY}},
-    {"params": {"nonsense": "1", "pageToken": "AAAA", "filter": "nonsense"}},
-    {"data": b"{", "headers": {"Content-Type": "application/json"}},
-    {"data": b'{"nonsense": 1}', "headers": {"Content-Type": "application/json"}},
-    {"data": b"x" * (1 << 20) + b"x", "headers": {"Content-Type": "application/json"}},
-    {"data": b"{}", "headers": {"Content-Type": "text/plain"}},
-    {"headers": {"Host": "elsewhere.example"}},
-    {"headers": {"Origin": "http://elsewhere.example"}},
-]
-"""What is added to a request so that it fails, or ought to change nothing."""
-
-
-class Listener:
-    """Calls a server and keeps all it says: status line, headers, bodies, frames."""
-
-    def __init__(self, server: RealServer) -> None:
-        self.server = server
-        self.heard: list[tuple[str, bytes]] = []
-        self.pages: list[tuple[str, bytes]] = []
-        self.driven: set[str] = set()
-        self.http = requests.Session()
-        self.http.trust_env = False
-        server.closing.callback(self.http.close)
-
-    def call(self, method: str, path: str, **more: Any) -> requests.Response:
-        """Send one request as a client without cookies."""
-        headers = {"Authorization": f"token {TOKEN}", **more.pop("headers", {})}
-        self.http.cookies.clear()
-        answer = self.http.request(method, f"{self.server.url}/{path}", headers=headers, timeout=60, **more)
-        said = repr((answer.status_code, answer.reason, dict(answer.headers))).encode()
-        # Jupyter's own error page gives whoever has shown the server's token that token again.
-        page = answer.headers.get("Content-Type", "").startswith("text/html")
-        assert not (page and path.startswith(PREFIX)), path
-        (self.pages if page else self.heard).append((f"{method} {path}", said + answer.content))
-        return answer
-
-    def api(self, method: str, path: str, **more: Any) -> requests.Response:
-        """Send one request to the sessions API."""
-        return self.call(method, f"{PREFIX}/{path}", **more)
-
-    def route(self, route_id: str, **more: Any) -> requests.Response:
-        """Call a method of the table for the session, template or operation named, which must succeed."""
-        names = {"project": "local", "location": "local", **more.pop("names", {})}
-        (found,) = [route for route in ROUTES if route.id == route_id]
-        answer = self.api(found.verb, found.path.format(**names), **more)
-        assert answer.ok, answer.text
-        self.driven.add(route_id)
-        return answer
-
-    def fail(self, names: dict[str, str]) -> None:
-        """Call every method of the table in every faulty way, and HEAD and a wrong method of each path."""
-        for route in ROUTES:
-            path = route.path.format(project="local", location="local", **names)
-            for wrong in WRONG:
-                more = json_free(wrong)
-                if route.id == "sessions.create":
-                    # One that is there: what is no fault here must not make a session.
-                    more["params"] = {**more.get("params", {}), "sessionId": "quiet"}
-                self.api(route.verb, path, **more)
-            for verb in ("HEAD", "PUT"):
-                self.api(verb, path)
-        for path in ("nothing", f"{PARENT}/sessions/{names['session']}/sparkApplications", "openapi.json"):
-            for wrong in WRONG:
-                self.api("GET", path, **json_free(wrong))
-
-    def events(self, path: str) -> None:
-        """Read a change stream from its beginning, as server-sent events and as a websocket."""
-        headers = {"Accept": "text/event-stream", "Authorization": f"token {TOKEN}"}
-        url = f"{self.server.url}/{PREFIX}/{path}"
-        with requests.get(url, headers=headers, stream=True, timeout=60) as answer:
-            lines = []
-            for line in answer.iter_lines():
-                lines.append(line)
-                if b'"TERMINATED"' in line:
-                    break
-            self.heard.append((f"events {path}", repr(dict(answer.headers)).encode() + b"\n".join(lines)))
-        self.frames(path, self.open(f"{PREFIX}/{path}"), '"TERMINATED"')
-
-    def open(self, path: str) -> websocket.WebSocket:
-        """Open a websocket as a client without cookies."""
-        url = f"{self.server.url}/{path}".replace("http", "ws", 1)
-        header = [f"Authorization: token {TOKEN}"]
-        opened = websocket.create_connection(url, header=header, timeout=60, suppress_origin=True)
-        self.server.closing.callback(opened.close)
-        return opened
-
-    def frames(self, path: str, opened: websocket.WebSocket, last: str) -> None:
-        """Read a websocket up to the frame that holds ``last``."""
-        frames = [repr(opened.getheaders())]
-        while last not in frames[-1]:
-            frames.append(str(opened.recv()))
-        opened.close()
-        self.heard.append((f"websocket {path}", "\n".join(frames).encode()))
-
-
-def json_free(wrong: dict[str, Any]) -> dict[str, Any]:
-    """Give a copy of a way to fail: the listener takes its headers out."""
-    return {key: dict(value) if isinstance(value, dict) else value for key, value in wrong.items()}
-
-
-def spellings(value: bytes) -> list[bytes]:
-    """Give how a secret may be written down."""
-    encoded = [base64.b64encode(value), base64.urlsafe_b64encode(value)]
-    escaped = quote(value, safe="").encode()
-    return [value, value.hex().encode(), escaped, json.dumps(value.decode("latin-1"))[1:-1].encode(), *encoded]
-
-
-def found_in(text: bytes, named: dict[str, bytes]) -> list[str]:
-    """Give the names of the secrets that stand in a text."""
-    return [name for name, value in named.items() if any(form in text for form in spellings(value))]
-
-
-def hmac_key(server: RealServer) -> bytes:
-    """Read the key of the page tokens from the store."""
-    with contextlib.closing(sqlite3.connect(server.data / "sessions.db")) as store:
-        (key,) = store.execute("SELECT value FROM meta WHERE key = 'hmac_key'").fetchone()
-    assert len(key) >= 32
-    return bytes(key)
 
 
 def directory_of(server: RealServer, name: str) -> Path:
@@ -154,34 +25,6 @@ def directory_of(server: RealServer, name: str) -> Path:
 def socket_place(server: RealServer, name: str) -> Path:
     """Give the directory of a session's sockets."""
     return Path(json.loads((directory_of(server, name) / "intent.json").read_text())["socket_dir"])
-
-
-def kernel_keys(place: Path) -> dict[str, bytes]:
-    """Read the keys of a session's kernels."""
-    files = list((place / "kernels").glob("*.json"))
-    assert files, f"no connection file in {place}"
-    return {f"the key of a kernel ({path.name})": json.loads(path.read_text())["key"].encode() for path in files}
-
-
-def open_files(home: Path) -> Iterator[Path]:
-    """Give every file below ``home`` that its own mode lets somebody else read, whatever its directories say."""
-    for path in home.rglob("*"):
-        if path.is_file() and path.stat().st_mode & 0o077:
-            yield path
-
-
-def check_modes(places: list[Path]) -> None:
-    """See that every directory and file of ours, and the host's socket, is closed to all but their owner.
-
-    A kernel makes its own sockets, with its own umask: their directory is what closes them.
-    """
-    for place in places:
-        assert place.lstat().st_mode & 0o077 == 0 and not place.is_symlink(), place
-        for path in place.rglob("*"):
-            with contextlib.suppress(FileNotFoundError):  # a file that is being replaced
-                if path.is_socket() and path.name != "host.sock":
-                    continue
-                assert path.lstat().st_mode & 0o077 == 0, path
 
 
 def run_cell(server: RealServer, name: str) -> str:
@@ -228,9 +71,8 @@ def drive(listener: Listener, kernel_id: str) -> None:
         listener.call("GET", f"kernelspecs/quiet.python3/{name}")
 
 
-def end(listener: Listener) -> None:
+def end(server: RealServer, listener: Listener) -> None:
     """Terminate the session, read all that is told of its end, and delete it."""
-    server = listener.server
     listener.route("sessions.terminate", names={"session": "quiet"})
     server.until("quiet", "TERMINATED")
     for parent in (PARENT, "projects/-/locations/-"):
@@ -240,14 +82,6 @@ def end(listener: Listener) -> None:
     listener.call("GET", "api/kernels")
     listener.call("GET", "api/kernelspecs")
     listener.route("sessions.delete", names={"session": "quiet"})
-
-
-def process_texts(processes: list[psutil.Process]) -> Iterator[tuple[str, bytes]]:
-    """Give command line and environment of each process."""
-    for process in processes:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            yield f"argv of {process.pid}", "\0".join(process.cmdline()).encode()
-            yield f"environment of {process.pid}", repr(process.environ()).encode()
 
 
 def test_no_secret_leaves_its_place(tmp_path: Path) -> None:
@@ -261,7 +95,7 @@ def test_no_secret_leaves_its_place(tmp_path: Path) -> None:
         place = socket_place(server, "quiet")
         kept = {
             "the host's token": (directory_of(server, "quiet") / "token").read_bytes(),
-            "the key of the page tokens": hmac_key(server),
+            "the key of the page tokens": hmac_key(server.data),
             **kernel_keys(place),
         }
         check_modes([server.data, place])
@@ -270,20 +104,20 @@ def test_no_secret_leaves_its_place(tmp_path: Path) -> None:
         check_processes(server, ours, kept)
         check_files(tmp_path, kept)
         drive(listener, kernel_id)
-        listener.fail({"session": "second", "template": "plain", "operation": "none"})
+        listener.fail({"session": "second", "template": "plain", "operation": "none"}, there="quiet")
         log = (directory_of(server, "quiet") / "log" / "host.log").read_bytes()
-        end(listener)
+        end(server, listener)
         listener.frames("events", bus, '"TERMINATED"')
-        assert listener.driven == {route.id for route in ROUTES}
-        check_said(listener, log, kept)
+        assert listener.driven == {(route.id, PARENT) for route in ROUTES}
+        check_said(server, listener, log, kept)
         wait_for(lambda: not place.exists(), "the session's directories to go")
         check_modes([server.data])
         check_files(tmp_path, kept)
 
 
-def check_said(listener: Listener, log: bytes, kept: dict[str, bytes]) -> None:
+def check_said(server: RealServer, listener: Listener, log: bytes, kept: dict[str, bytes]) -> None:
     """Look through every answer, the server's log and the session's log."""
-    token, server_log = {"the server's token": TOKEN.encode()}, listener.server.log.encode()
+    token, server_log = {"the server's token": TOKEN.encode()}, server.log.encode()
     for what, text in [*listener.heard, ("the server's log", server_log), ("the session's log", log)]:
         assert found_in(text, {**kept, **token}) == [], what
     for what, text in listener.pages:
@@ -291,7 +125,7 @@ def check_said(listener: Listener, log: bytes, kept: dict[str, bytes]) -> None:
     # What must be found is: the session's own answer, and the requests in the log.
     value = {"a variable's value": ENV_VALUE.encode()}
     assert any(found_in(text, value) for what, text in listener.heard if what.endswith("/sessions/quiet"))
-    assert "access_token=[secret]" in listener.server.log and "GET /jupyter-sessions/v1/" in listener.server.log
+    assert "access_token=[secret]" in server.log and "GET /jupyter-sessions/v1/" in server.log
     for what, text in listener.heard:
         if what.split()[1].startswith(("api/", "events")):
             assert found_in(text, value) == [], what
