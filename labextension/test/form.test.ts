@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { bodyOf, emptyDraft, faultsOf, IDraft, ownFaults, suggestId } from '../src/model/form';
+import {
+  bodyOf,
+  emptyDraft,
+  faultsOf,
+  firstPlace,
+  IDraft,
+  moved,
+  ownFaults,
+  suggestId
+} from '../src/model/form';
 import { PARENT } from './sessions';
 
 const LONGEST = { ttl: 14 * 86400, idleTtl: 14 * 86400 };
@@ -101,4 +110,36 @@ test('what only the form can see', () => {
   );
   assert.deepEqual(Object.keys(faults), ['labels.1', 'properties.0']);
   assert.deepEqual(ownFaults(draft({})), {});
+});
+
+test('a Spark Connect session has no kernel and no card', () => {
+  assert.deepEqual(bodyOf(draft({ kernel: 'SPARK_CONNECT', displayName: 'x' })), {
+    sparkConnectSession: {}
+  });
+});
+
+test('a limit’s fault is told in the words of who types', () => {
+  const wire = 'must be from 600s (10 minutes) to 1209600s (14 days)';
+  const field = 'environmentConfig.executionConfig.ttl';
+  const faults = faultsOf([{ field, description: wire }], draft({ ttl: '5 min' }), LONGEST);
+  assert.deepEqual(faults, { ttl: ['At least 10 min.'] });
+});
+
+test('a form goes to another location without what that one does not offer', () => {
+  const typed = draft({ kernel: 'SCALA', template: `${PARENT}/sessionTemplates/t` });
+  assert.deepEqual(moved(typed, 'projects/a/locations/b', ['PYTHON']), {
+    parent: 'projects/a/locations/b',
+    template: '',
+    kernel: 'PYTHON'
+  });
+  assert.equal(moved(typed, 'projects/a/locations/b', ['PYTHON', 'SCALA']).kernel, 'SCALA');
+  assert.deepEqual(moved(typed, PARENT, ['PYTHON']), {});
+});
+
+test('the location used last comes first, else this machine, else the first that answers', () => {
+  const eu = 'projects/a/locations/eu';
+  assert.equal(firstPlace([PARENT, eu], eu), eu);
+  assert.equal(firstPlace([eu, PARENT], 'projects/gone/locations/x'), PARENT);
+  assert.equal(firstPlace([eu], ''), eu);
+  assert.equal(firstPlace([], ''), PARENT);
 });

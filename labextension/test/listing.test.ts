@@ -46,3 +46,11 @@ test('no two states share a sign, and a state of the future is unknown', () => {
   assert.equal(new Set(signs.map(state => lookOf(state).sign)).size, 5);
   assert.equal(lookOf('HIBERNATED' as 'ACTIVE').word, 'UNKNOWN');
 });
+
+test('one location’s sessions alone, and a location found by its name', () => {
+  const far = session('far', 'ACTIVE', { name: 'projects/acme/locations/eu/sessions/far' });
+  const both = [...sessions, far];
+  assert.deepEqual(sectionsOf(both, '', 'projects/acme/locations/eu').running, [far]);
+  assert.equal(sectionsOf(both, 'spark', '', () => 'Spark EU').running.length, 3);
+  assert.equal(sectionsOf(both, 'spark').running.length, 0);
+});

@@ -217,3 +217,65 @@ test('a list that failed while the stream was down is made again when it is up',
   await settle();
   assert.equal(store.error, '');
 });
+
+const EU = 'projects/acme/locations/eu';
+
+function remote(id: string): ISession {
+  return session(id, 'ACTIVE', { name: `${EU}/sessions/${id}` });
+}
+
+test('a location that does not answer keeps its rows, marked, and nothing is done with them', async () => {
+  const { stream, rest, store } = setUp();
+  rest.places = [{ name: PARENT }, { name: EU, displayName: 'EU' }];
+  rest.put(session('near'));
+  rest.put(remote('far'));
+  stream.become('connected');
+  await settle();
+  rest.sessions.delete(remote('far').name);
+  rest.unreachable = [{ name: EU, status: 'UNAVAILABLE', message: '' }];
+  await store.refresh();
+  assert.equal(store.sessions.length, 2);
+  assert.equal(store.trouble(remote('far').name)?.stale, true);
+  assert.match(store.blocked(remote('far').name), /^EU is unreachable since/);
+  assert.equal(store.blocked(session('near').name), '');
+  rest.unreachable = [];
+  await store.refresh();
+  assert.equal(store.sessions.length, 1);
+  assert.equal(store.blocked(EU), '');
+});
+
+test('a location that comes back is listed again, by a look while it is shown', async () => {
+  const { stream, rest, store } = setUp();
+  const eu = (reachable: boolean) => ({
+    name: EU,
+    metadata: { provider: 'upstream', status: { reachable } }
+  });
+  rest.places = [eu(false)];
+  stream.become('connected');
+  await settle();
+  const { lists, placeReads } = rest;
+  store.look(Date.now() + 1000);
+  await settle();
+  assert.equal(rest.placeReads, placeReads);
+  rest.places = [eu(true)];
+  rest.put(remote('far'));
+  store.look(Date.now() + 11000);
+  await settle();
+  assert.equal(rest.lists, lists + 1);
+  assert.equal(store.sessions.length, 1);
+});
+
+test('an act that fails has the locations read, and what a location cannot do is said', async () => {
+  const { stream, rest, store } = setUp();
+  rest.places = [{ name: EU, displayName: 'EU', metadata: { upstream: 'google' } }];
+  stream.become('connected');
+  await settle();
+  const { placeReads } = rest;
+  const refusal = Promise.reject(new Error('no'));
+  Object.assign(rest, { terminate: () => refusal });
+  await assert.rejects(store.terminate(remote('far').name), /no/);
+  assert.equal(rest.placeReads, placeReads + 1);
+  assert.match(store.blocked(remote('far').name, 'update'), /EU cannot change/);
+  assert.match(store.blocked(remote('far').name, 'logs'), /EU offers no log/);
+  assert.equal(store.blocked(remote('far').name), '');
+});

@@ -28,9 +28,14 @@ export function stalePhrase(trouble: ITrouble, now: number): string {
   return `${troublePhrase(trouble, now)}, last known state`;
 }
 
+/** The moment up to which a session's state is known: now, or since when its location is silent. */
+export function knownUntil(trouble: ITrouble | undefined, now: number): number {
+  return trouble?.stale && Number.isFinite(trouble.since) ? Math.min(trouble.since, now) : now;
+}
+
 /** Why nothing can be done with a location's sessions now. */
 export function blockedPhrase(place: string, trouble: ITrouble, now: number): string {
-  return `${place} is ${troublePhrase(trouble, now)}. This can be done once it answers again.`;
+  return `${place} is ${troublePhrase(trouble, now)}. Wait until it answers again.`;
 }
 
 /** Whether only a person can mend it. */

@@ -4,7 +4,7 @@ import { CommandIDs } from '../model/commands';
 import { placeTitle } from '../model/location';
 import { isFinal, ISession, shortName, title } from '../model/session';
 import { formatExact, parseTime } from '../model/time';
-import { stalePhrase, troubleMessage } from '../model/trouble';
+import { knownUntil, stalePhrase, troubleMessage } from '../model/trouble';
 import { useNow } from './clock';
 import { IViewContext } from './context';
 import { Configuration, Kernels, Runtime } from './facts';
@@ -21,6 +21,7 @@ export function Detail(props: IViewContext & { name: string }): JSX.Element {
   useSignals(store.changed, links.changed);
   const now = useNow(clock);
   const session = store.get(name);
+  const trouble = store.trouble(name);
   if (!session) {
     const what = store.loaded ? 'was deleted' : 'is being looked for';
     return (
@@ -30,11 +31,14 @@ export function Detail(props: IViewContext & { name: string }): JSX.Element {
     );
   }
   return (
-    <article className="jp-RuntimeSessions-detail" aria-label={`Session ${title(session)}`}>
+    <article
+      className={`jp-RuntimeSessions-detail${trouble?.stale ? ' jp-mod-stale' : ''}`}
+      aria-label={`Session ${title(session)}`}
+    >
       <Head {...props} session={session} />
       <Stale {...props} now={now} />
       {session.state === 'FAILED' && <Reason session={session} />}
-      <History session={session} now={now} />
+      <History session={session} now={knownUntil(trouble, now)} />
       <Ended session={session} />
       <Limits {...props} session={session} now={now} />
       <Kernels {...props} session={session} now={now} />

@@ -13,7 +13,7 @@ import { isUpstream, ITrouble, placeTitle } from '../model/location';
 import { isFinal, ISession, kernelLabel, shortName, title } from '../model/session';
 import { lookOf } from '../model/states';
 import { formatDuration, formatExact, formatMoment, parseTime } from '../model/time';
-import { stalePhrase } from '../model/trouble';
+import { knownUntil, stalePhrase } from '../model/trouble';
 import { endPhrase, firstLine, startingPhrase } from '../model/words';
 import { isNear } from '../state/warnings';
 import { IViewContext } from './context';
@@ -35,7 +35,7 @@ export function SessionRow(props: IRowProps): JSX.Element {
   const place = placeOf(props);
   const ends = endsOf(session, links.activity(session.name));
   const near = isNear(session, ends, now);
-  const age = ageOf(session, now);
+  const age = ageOf(session, knownUntil(trouble, now));
   const act = (id: string) => void commands.execute(id, { name: session.name });
   return (
     <li
