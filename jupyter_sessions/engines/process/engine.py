@@ -106,7 +106,7 @@ class ProcessEngine:
         root_dir = os.path.abspath(os.path.expanduser(root_dir))
         self.accounts = accounts
         self._own = OwnEyes(KernelChoice(specs, default_kernel), root_dir)
-        self._others = AccountEyes(default_kernel)
+        self._others = AccountEyes(default_kernel, command[0])
         self._bounds = bounds or Bounds()
         self._on_step = on_step
         self._adopt_grace = adopt_grace

@@ -11,21 +11,20 @@ import contextlib
 import json
 import os
 import signal
-import sys
 import time
-from collections.abc import Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from jupyter_sessions.engines.process import survey
 from jupyter_sessions.engines.process.accounts import Account
-from jupyter_sessions.engines.process.kernelspecs import KernelChoice
+from jupyter_sessions.engines.process.kernelspecs import CannotHonour, KernelChoice
 from jupyter_sessions.engines.process.survey import Found
 from jupyter_sessions.engines.process.wants import Wants
 from jupyter_sessions.model.errors import FieldViolation
 from jupyter_sessions.model.hostfile import KernelSpecEntry
 
-SURVEY = (sys.executable, "-m", "jupyter_sessions.engines.process.survey")
+SURVEY = "jupyter_sessions.engines.process.survey"
 SECONDS = 90.0
 KEPT_SECONDS = 10.0
 """How long an answer is good for: a create asks, and its start right after."""
@@ -48,16 +47,23 @@ class OwnEyes:
 
 
 class AccountEyes:
-    """Looks as other accounts, one process at a time for each; ``default`` is the name of the default Python kernel."""
+    """Looks as other accounts, one process at a time for each.
 
-    def __init__(self, default: str, command: Sequence[str] = SURVEY) -> None:
+    ``default`` is the name of the default Python kernel, ``python`` the interpreter that hosts are started with.
+    """
+
+    def __init__(self, default: str, python: str) -> None:
         self._default = default
-        self._command = tuple(command)
+        self._python = python
         self._answers: dict[tuple[str, str], tuple[float, Found]] = {}
         self._locks: dict[str, asyncio.Lock] = {}
 
     async def look(self, account: Account, wants: Wants) -> Found:
-        """Look for what is wanted; raises OSError where the account's process gives no answer that can be used."""
+        """Look for what is wanted.
+
+        Raises OSError where the account's process gives no answer that can be used, and CannotHonour (of ``user``)
+        where the account cannot run this service's interpreter at all.
+        """
         asked = survey.question(wants, self._default)
         async with self._locks.setdefault(account.name, asyncio.Lock()):
             now = time.monotonic()
@@ -72,9 +78,19 @@ class AccountEyes:
 
     async def _run(self, account: Account, asked: str) -> bytes:
         pipe = asyncio.subprocess.PIPE
-        process = await asyncio.create_subprocess_exec(
-            *self._command, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True, **account.popen({})
-        )
+        try:
+            process = await asyncio.create_subprocess_exec(
+                self._python,
+                "-m",
+                SURVEY,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=pipe,
+                start_new_session=True,
+                **account.popen({}),
+            )
+        except PermissionError as error:
+            raise CannotHonour("user", closed(account, self._python)) from error
         try:
             return await asyncio.wait_for(_answer(process, account, asked), SECONDS)
         except asyncio.TimeoutError:
@@ -85,6 +101,20 @@ class AccountEyes:
                     os.killpg(process.pid, signal.SIGKILL)
             # What it left behind may hold the pipes open for ever.
             process._transport.close()  # type: ignore[attr-defined]  # asyncio has no public way to close them
+
+
+def closed(account: Account, python: str) -> str:
+    """Say why an account cannot run an interpreter: which directory on the way is closed to it, and the remedy."""
+    target = Path(os.path.realpath(python))
+    for folder in reversed(target.parents):
+        found = folder.stat()
+        bit = 0o100 if found.st_uid == account.uid else 0o010 if found.st_gid in account.groups else 0o001
+        if not found.st_mode & bit:
+            return (
+                f"{account.name!r} cannot run this service's Python, {python}: {folder} is closed to that account. "
+                "Install this service where every account may go, such as /opt"
+            )
+    return f"{account.name!r} cannot run this service's Python, {python}: its mode forbids it"
 
 
 async def _answer(process: asyncio.subprocess.Process, account: Account, asked: str) -> bytes:
