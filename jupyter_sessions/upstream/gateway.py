@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -35,6 +36,8 @@ LOOKED = 90.0
 """Seconds for which somebody who asked is taken to be there."""
 SOON = 60.0
 """Seconds for which a session whose kernelspecs are not listed yet is looked for quickly."""
+AT_ONCE = 0.1
+"""Seconds until the next look when a session has just become ACTIVE; the one after comes in twice that, up to QUICK."""
 
 
 class LocationGateway:
@@ -58,6 +61,7 @@ class LocationGateway:
         self._listeners: list[Callable[[], None]] = []
         self._open = self._starting = 0
         self._looked = self._wanted = -LOOKED
+        self._least = QUICK
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -86,6 +90,11 @@ class LocationGateway:
     def touch(self) -> None:
         """Hear that somebody looks: what is known is kept up to date for LOOKED seconds."""
         self._looked = asyncio.get_running_loop().time()
+        self._wake.set()
+
+    def want(self) -> None:
+        """Hear that a session has just become ACTIVE: what it offers is looked for at once, then less often."""
+        self._wanted, self._least = asyncio.get_running_loop().time(), AT_ONCE
         self._wake.set()
 
     def offered(self, session: SessionName) -> Sequence[OfferedKernel]:
@@ -172,7 +181,9 @@ class LocationGateway:
     def _pace(self) -> float | None:
         """Give the seconds until the next look, None while nobody is there."""
         now = asyncio.get_running_loop().time()
-        if self._open or self._starting or now - self._wanted < SOON:
+        if now - self._wanted < SOON:
+            return self._least
+        if self._open or self._starting:
             return QUICK
         if now - self._looked < LOOKED:
             return SLOW
@@ -183,6 +194,7 @@ class LocationGateway:
         while True:
             began = loop.time()
             self._wake.clear()
+            self._least = min(2 * self._least, QUICK)
             try:
                 await self._look()
                 self._say("")
@@ -192,17 +204,18 @@ class LocationGateway:
 
     async def _rest(self, began: float) -> None:
         loop = asyncio.get_running_loop()
-        # A wake may shorten the rest, but never below the quick pace.
-        await asyncio.sleep(max(0.0, began + QUICK * random.uniform(0.9, 1.1) - loop.time()))  # noqa: S311 - no secret
+        spread = random.uniform(0.9, 1.1)  # noqa: S311 - no secret
+        woken = False
         while True:
-            pace = self._pace()
-            left = None if pace is None else began + pace - loop.time()
-            if self._wake.is_set() or (left is not None and left <= 0):
+            woken = woken or self._wake.is_set()
+            self._wake.clear()
+            # A wake shortens the rest, but never below the least.
+            pace = self._least if woken else self._pace()
+            left = None if pace is None else began + pace * spread - loop.time()
+            if left is not None and left <= 0:
                 return
-            try:
+            with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), left)
-            except asyncio.TimeoutError:
-                continue
 
     def _say(self, fault: str) -> None:
         if fault and fault != self.fault:

@@ -134,6 +134,8 @@ class Mirror:
             address=gateway.url,
             gateway=gateway,
         )
+        if before is None and not host.kernels:
+            gateway.want()
         self._keep(host, before)
 
     def _tell_starter(self) -> None:
