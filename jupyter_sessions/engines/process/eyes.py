@@ -26,6 +26,7 @@ from jupyter_sessions.model.hostfile import KernelSpecEntry
 
 SURVEY = "jupyter_sessions.engines.process.survey"
 SECONDS = 90.0
+KILLED_SECONDS = 5.0
 KEPT_SECONDS = 10.0
 """How long an answer is good for: a create asks, and its start right after."""
 MOST_BYTES = 1 << 20
@@ -96,11 +97,17 @@ class AccountEyes:
         except asyncio.TimeoutError:
             raise OSError(f"the kernels of account {account.name} were not told within {SECONDS:.0f} s") from None
         finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-            # What it left behind may hold the pipes open for ever.
-            process._transport.close()  # type: ignore[attr-defined]  # asyncio has no public way to close them
+            await _put_away(process)
+
+
+async def _put_away(process: asyncio.subprocess.Process) -> None:
+    """End a process unless it has ended, and let go of its pipes, which what it left behind may hold for ever."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process._transport.close()  # type: ignore[attr-defined]  # asyncio has no public way to close them
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(process.wait(), KILLED_SECONDS)
 
 
 def closed(account: Account, python: str) -> str:
@@ -145,8 +152,8 @@ def _read(account: Account, told: bytes) -> Found:
     """Make an answer of what was told; raises OSError where it is none."""
     try:
         data = json.loads(told)
-        # What cannot be written again, for its depth or its letters, would fail whoever lists it.
-        json.dumps(data, ensure_ascii=False).encode()
+        # What cannot be written again, for its depth, letters or numbers, would fail whoever lists it.
+        json.dumps(data, ensure_ascii=False, allow_nan=False).encode()
         if _depth(data) > _MOST_DEPTH:
             raise ValueError("it is nested too deeply")
         kernels = {str(name): _entry(entry) for name, entry in data["kernels"].items()}
