@@ -20,43 +20,44 @@ interface IBanner {
 }
 
 /** What is wrong with locations: one is told in full where a person must act, several in one line until opened. */
-export function Banners(props: IViewContext & { now: number }): JSX.Element | null {
+export function Banners(props: IViewContext & { now: number }): JSX.Element {
   const { store, now } = props;
   const [open, setOpen] = useState(false);
   const banners = bannersOf(store);
-  if (!banners.length) {
-    return null;
-  }
-  const draw = (banner: IBanner, unfolded: boolean) => (
-    <Banner
-      key={`${banner.name} ${banner.trouble.status}`}
-      banner={banner}
-      now={now}
-      unfolded={unfolded}
-      onTry={() => void props.commands.execute(CommandIDs.refresh)}
-    />
-  );
-  if (banners.length === 1) {
-    return (
-      <div className="jp-RuntimeSessions-banners">
-        {draw(banners[0], needsAPerson(banners[0].trouble))}
-      </div>
-    );
-  }
+  const several = banners.length > 1;
+  const headlines = banners.map(({ title, trouble }) => troubleHeadline(title, trouble, now));
   const Caret = open ? caretDownIcon : caretRightIcon;
   return (
-    <div className="jp-RuntimeSessions-banners">
-      <button
-        className="jp-RuntimeSessions-bannerHead"
-        aria-expanded={open}
-        title={banners.map(({ title, trouble }) => troubleHeadline(title, trouble, now)).join('\n')}
-        onClick={() => setOpen(!open)}
-      >
-        <Caret.react tag="span" />
-        <span>{banners.length} things need attention</span>
-      </button>
-      {open && banners.map(banner => draw(banner, false))}
-    </div>
+    <>
+      <span className="jp-RuntimeSessions-spoken" role="status">
+        {headlines.join('. ')}
+      </span>
+      {banners.length > 0 && (
+        <div className="jp-RuntimeSessions-banners">
+          {several && (
+            <button
+              className="jp-RuntimeSessions-bannerHead"
+              aria-expanded={open}
+              title={headlines.join('\n')}
+              onClick={() => setOpen(!open)}
+            >
+              <Caret.react tag="span" />
+              <span>{banners.length} things need attention</span>
+            </button>
+          )}
+          {(open || !several) &&
+            banners.map(banner => (
+              <Banner
+                key={`${banner.name} ${banner.trouble.status}`}
+                banner={banner}
+                now={now}
+                unfolded={!several && needsAPerson(banner.trouble)}
+                onTry={() => void props.commands.execute(CommandIDs.refresh)}
+              />
+            ))}
+        </div>
+      )}
+    </>
   );
 }
 
@@ -99,7 +100,7 @@ function Banner(props: {
         onClick={() => setUnfolded(!unfolded)}
       >
         <Caret.react tag="span" />
-        <span role="status">{headline}</span>
+        <span>{headline}</span>
       </button>
       {unfolded && (
         <div className="jp-RuntimeSessions-bannerBody">
