@@ -13,6 +13,7 @@ from jupyter_sessions.model.errors import FieldViolation, Internal, InvalidArgum
 from jupyter_sessions.model.merge import apply_template_mask
 from jupyter_sessions.model.names import OperationName, SessionName, TemplateName, new_session_id, parse_session
 from jupyter_sessions.model.resources import Message, Operation, Session, SessionTemplate
+from jupyter_sessions.model.shapes import shapes
 from jupyter_sessions.upstream.base import Transport
 from jupyter_sessions.upstream.identity import Identity, Kind
 from jupyter_sessions.upstream.paths import OperationPaths, location_path, session_path, template_path
@@ -67,7 +68,7 @@ class Calls:
     async def create_template(self, template: SessionTemplate) -> SessionTemplate:
         """Store a template under the id in its name."""
         path = f"{self._parent}/sessionTemplates"
-        return wire.load(SessionTemplate, (await self._transport.call("POST", path, None, wire.dump(template))).body)
+        return wire.load(SessionTemplate, (await self._transport.call("POST", path, None, _sent(template))).body)
 
     async def get_template(self, name: TemplateName) -> SessionTemplate:
         """Give one template."""
@@ -87,7 +88,7 @@ class Calls:
         if mask is not None and self._identity.kind is not Kind.JUPYTER_SESSIONS:
             template = apply_template_mask(await self.get_template(name), template, mask)
             query = {}
-        body = {**wire.dump(template), "name": str(name)}
+        body = {**_sent(template), "name": str(name)}
         return wire.load(SessionTemplate, (await self._transport.call("PATCH", template_path(name), query, body)).body)
 
     async def delete_template(self, name: TemplateName) -> None:
@@ -170,11 +171,15 @@ def _session_id(session: Session, session_id: str) -> str:
 
 def session_body(session: Session) -> dict[str, Any]:
     """Write a session for a request: what is set and what is unknown, nothing that only the service writes."""
-    out = wire.dump(session)
-    out.pop("runtimeInfo", None)
+    out = _sent(session)
     _prune(out, "runtimeConfig", session.runtime_config, {"properties"})
     _prune(out, "environmentConfig", session.environment_config, {"executionConfig", "peripheralsConfig"})
     return out
+
+
+def _sent(message: Message) -> dict[str, Any]:
+    own = {shape.alias for shape in shapes(type(message)) if shape.output}
+    return {key: value for key, value in wire.dump(message).items() if key not in own}
 
 
 def _prune(out: dict[str, Any], key: str, given: Message | None, always: set[str]) -> None:

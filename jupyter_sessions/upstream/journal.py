@@ -150,7 +150,7 @@ class Journal:
     ) -> dict[str, Known | None]:
         """Write what differs and is newer than what is there; give what then stands under each name that differs."""
         now = time.time_ns()
-        told: list[tuple[str, str, changes.States, str, int]] = []
+        told: list[tuple[int, str, str, changes.States, str, int]] = []
         rows: dict[str, Known | None] = {}
         for name, new in found.items():
             seen, old = stored.get(name, (0, None))
@@ -164,10 +164,12 @@ class Journal:
                 "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?)",
                 (str(self._location), name, started, new.text if new else ""),
             )
+            place = 0
             for was, becomes, message, when in steps(old, new, now) if tell and self.logs else ():
                 uuid = old.uuid if old is not None and becomes == 0 else new.uuid if new else ""
-                told.append((name, uuid, (was, becomes), message, when))
-        for name, uuid, states, message, when in sorted(told, key=lambda row: row[4]):
+                place = max(place, when)
+                told.append((place, name, uuid, (was, becomes), message, when))
+        for _, name, uuid, states, message, when in sorted(told, key=lambda row: row[0]):
             changes.append(connection, self._location, name, uuid, states, message, when)
         if told:
             changes.prune(connection, now)

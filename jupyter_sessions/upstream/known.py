@@ -70,7 +70,9 @@ def steps(old: Known | None, new: Known | None, now: int) -> Sequence[Step]:
     """
     found: list[Step] = []
     if old is not None and (new is None or new.uuid != old.uuid):
-        found.append((old.session.state, State.STATE_UNSPECIFIED, "", now))
+        # Its successor's beginning is the latest that its end can have been.
+        ended = min(now, new.session.create_time or now) if new is not None else now
+        found.append((old.session.state, State.STATE_UNSPECIFIED, "", ended))
         old = None
     if new is None or (old is not None and old.essence == new.essence):
         return found

@@ -41,6 +41,8 @@ THREADS = 8
 """Requests of one location that are under way at a time; more of them wait."""
 GRACE = 0.1
 """Seconds that a thread has to say by itself what it waited for in vain, before it is cut off."""
+RETRY_INFO = "type.googleapis.com/google.rpc.RetryInfo"
+"""The detail in which an error says how long to wait, for whoever asks again later."""
 FRONT = frozenset({502, 503, 504})
 """Answers that say that what was to answer could not."""
 PATH = re.compile(r"(?!.*(?:^|/)\.{1,2}(?:/|$))[^\s?#\\\x00-\x1f\x7f]+")
@@ -330,7 +332,8 @@ class HttpTransport:
             self._breaker.answered()
         wait = retry_after(came.headers.get("retry-after", ""), lambda: self._clocks.now() / 1e9)
         if wait:
-            error = made(type(error), hinted(error.message, f"It asks to wait {wait:.0f} s."), error.details)
+            hint = hinted(error.message, f"It asks to wait {wait:.0f} s.")
+            error = made(type(error), hint, [*error.details, {"@type": RETRY_INFO, "retryDelay": f"{wait:.3f}s"}])
         again = call.safe and came.status in REPEATABLE
         raise Failed(error, again=again, pause=wait, unreadable=not readable)
 

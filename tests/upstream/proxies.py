@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 from jupyter_sessions.config.locations import Auth, Bearer, LocationConfig, Provider
@@ -27,15 +30,31 @@ def upstream_at(endpoint: str, name: LocationName = FAR, token: Path | None = No
 
 
 @contextlib.asynccontextmanager
-async def proxy(config: LocationConfig, data_dir: Path, pace: Pace | None = BRISK) -> AsyncIterator[UpstreamSessions]:
-    """Run the proxy of one location."""
-    credentials = make_credentials(config)
-    transport = make_transport(config, credentials)
+async def proxy(
+    config: LocationConfig, data_dir: Path, pace: Pace | None = BRISK, reached_at: str = ""
+) -> AsyncIterator[UpstreamSessions]:
+    """Run the proxy of one location; its requests go to ``reached_at``, where given, as if that were its endpoint."""
+    there = replace(config, endpoint=reached_at or config.endpoint)
+    credentials = make_credentials(there)
+    transport = make_transport(there, credentials)
+    gateway = None if reached_at else make_gateway
     sessions = UpstreamSessions(
-        config, data_dir, transport=transport, credentials=credentials, make_gateway=make_gateway, pace=pace
+        config, data_dir, transport=transport, credentials=credentials, make_gateway=gateway, pace=pace
     )
     await sessions.start()
     try:
         yield sessions
     finally:
         await sessions.stop()
+
+
+GOOGLE = upstream_at("https://us-central1-dataproc.googleapis.com")
+"""A location of Google's; run its proxy with ``reached_at``."""
+
+
+async def until(look: Callable[[], object], what: str, seconds: float = 10.0) -> None:
+    """Wait until ``look`` gives something true."""
+    end = time.monotonic() + seconds
+    while not look():
+        assert time.monotonic() < end, f"waited {seconds:g} s for {what}"
+        await asyncio.sleep(0.005)
