@@ -15,6 +15,7 @@ import urllib3.exceptions
 
 from jupyter_sessions.model.errors import DeadlineExceeded, SessionsError, Unavailable
 from jupyter_sessions.upstream.connections import Line
+from jupyter_sessions.upstream.hiding import Hidden
 
 LARGEST = 64 << 20
 """Bytes of an answer, unpacked, that are read at most."""
@@ -39,7 +40,10 @@ class Sent:
 
 @dataclass(frozen=True)
 class Came:
-    """One answer as it came: names of headers in lower case, ``content`` unpacked, ``body`` its JSON or None."""
+    """One answer as it came: names of headers in lower case, ``content`` unpacked, ``body`` its JSON or None.
+
+    The credentials that were sent stand nowhere in it.
+    """
 
     status: int
     headers: Mapping[str, str]
@@ -92,8 +96,11 @@ def exchange(
                 response.close()
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
         raise fault(error, host, seconds) from None
-    headers = {name.lower(): value for name, value in response.headers.items() if name.lower() != "set-cookie"}
-    return Came(response.status_code, headers, content, _json(headers, content))
+    hidden = Hidden(sent.headers)
+    content = hidden.of_bytes(content)
+    said = response.headers.items()
+    headers = {name.lower(): hidden.of_header(value) for name, value in said if name.lower() != "set-cookie"}
+    return Came(response.status_code, headers, content, hidden.of_json(content, _json(headers, content)))
 
 
 def _blocks(

@@ -22,6 +22,7 @@ from tornado.websocket import WebSocketClientConnection, WebSocketError
 from jupyter_sessions.engines.hostlink import AnswerLost, HostRefused, HostSocket, HostUnreachable, Sink
 from jupyter_sessions.model.errors import SessionsError
 from jupyter_sessions.upstream.gateway_tunnel import Tunnel, proxy_for, tls_context
+from jupyter_sessions.upstream.hiding import Hidden
 
 if TYPE_CHECKING:
     from jupyter_sessions.upstream.base import Credentials
@@ -86,7 +87,8 @@ class Wire:
     async def request(self, method: str, path: str, body: Any = None, timeout: float = 10.0) -> tuple[int, Any]:
         """Send one request, give status and answer: decoded JSON, text where it is none, None where empty.
 
-        ``timeout`` is seconds for each of at most two tries (the second after a 401).
+        ``timeout`` is seconds for each of at most two tries (the second after a 401). What the gateway says back of the
+        credentials is left out.
         """
         for last in (False, True):
             headers = await self._headers()
@@ -94,7 +96,7 @@ class Wire:
             if response.code != 401 or last:
                 break
             self._credentials.refused(headers)
-        return response.code, _decoded(response.body)
+        return response.code, _decoded(response.body, Hidden(headers))
 
     async def websocket(
         self,
@@ -231,11 +233,12 @@ class Wire:
         return HostUnreachable(f"{self._host} cannot be reached: {error}")
 
 
-def _decoded(body: bytes) -> Any:
+def _decoded(body: bytes, hidden: Hidden) -> Any:
     if not body:
         return None
+    body = hidden.of_bytes(body)
     try:
-        return json.loads(body)
+        return hidden.of_json(body, json.loads(body))
     except ValueError:
         return body.decode("utf-8", "replace")
 

@@ -15,9 +15,20 @@ import psutil
 
 def spellings(value: bytes) -> list[bytes]:
     """Give how a secret may be written down."""
-    encoded = [base64.b64encode(value), base64.urlsafe_b64encode(value)]
+    # A host's name is told in lower case.
+    encoded = [value.lower(), base64.b64encode(value), base64.urlsafe_b64encode(value)]
     escaped = quote(value, safe="").encode()
     return [value, value.hex().encode(), escaped, json.dumps(value.decode("latin-1"))[1:-1].encode(), *encoded]
+
+
+def parts_of(named: dict[str, bytes]) -> dict[str, bytes]:
+    """Give secrets with their beginnings and their halves: a text that is cut off may hold these alone."""
+    found = dict(named)
+    for name, whole in named.items():
+        half = len(whole) // 2
+        found |= {f"the beginning of {name}": whole[:10], f"a half of {name}": whole[:half]}
+        found[f"the other half of {name}"] = whole[half:]
+    return found
 
 
 def found_in(text: bytes, named: dict[str, bytes]) -> list[str]:
