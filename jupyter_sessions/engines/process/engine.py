@@ -289,12 +289,22 @@ class ProcessEngine:
                 # A full disk must not keep a session alive: what cannot be asked in writing is asked by a signal.
                 logger.warning("the end of session %s could not be written (%s); it is signalled", site.uuid, error)
                 news, elapsed = False, max(elapsed, ASK_SECONDS)
-        lives = site.files.held() or bool(self._spawner.running(site.uuid))
+        lives = self._lives(site)
         self._ender.step(site, elapsed, lives)
         return lives, news
 
+    def _lives(self, site: Site) -> bool:
+        """Say whether a host lives, as far as it is to be asked before it is signalled."""
+        try:
+            return site.files.held() or bool(self._spawner.running(site.uuid))
+        except OSError:
+            # Whatever another account has made of its lock, its session ends when it must.
+            if site.account is None:
+                raise
+            return True
+
     def _logs(self, site: Site, offset: int, limit: int) -> LogPage:
-        ended = not site.files.held() and not self._spawner.running(site.uuid)
+        ended = not self._lives(site)
         return read_log(site.files.log(), offset, limit, ended)
 
     async def _poke(self, site: Site) -> None:

@@ -6,10 +6,11 @@ again only when it changed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -80,18 +81,35 @@ class Observer:
 
     async def look(self, site: Site) -> Observation:
         """Say whether a session's host lives."""
-        job = site.job
         try:
-            # Locks elsewhere than the files: the files are on a network, where even a stat may hang.
-            if site.worker is not None or job.lock_dir != job.directory:
-                alive = await site.in_thread(self._alive, site)
-            else:
-                alive = self._alive(site)
-            return alive if alive is not None else await site.in_thread(self._gone, site)
+            return await self._look(site)
         except UnknownVersion as error:
-            return CannotTell(f"its files are of another version of this program: {error}")
+            seen = CannotTell(f"its files are of another version of this program: {error}")
         except (OSError, ValueError) as error:
-            return CannotTell(f"its files cannot be read: {error}")
+            seen = CannotTell(f"its files cannot be read: {error}")
+        return await self._despite(site, seen)
+
+    async def _look(self, site: Site) -> Observation:
+        job = site.job
+        # Locks elsewhere than the files: the files are on a network, where even a stat may hang.
+        if site.worker is not None or job.lock_dir != job.directory:
+            alive = await site.in_thread(self._alive, site)
+        else:
+            alive = self._alive(site)
+        if isinstance(alive, CannotTell):
+            return await self._despite(site, alive)
+        return alive if alive is not None else await site.in_thread(self._gone, site)
+
+    async def _despite(self, site: Site, seen: CannotTell) -> Observation:
+        """Let no file of another account's keep its session from ending: what is to end is over with its processes."""
+        if site.account is None:
+            return seen
+        try:
+            intent = read_record(site.books, Intent)
+            over = intent is not None and intent.wanted == "stop" and not await site.in_thread(site.processes)
+            return await site.in_thread(self._gone, site) if over else seen
+        except (OSError, ValueError, UnknownVersion):
+            return seen
 
     def forget(self, session_uuid: str) -> None:
         """Drop what is remembered of a session that is over."""
@@ -133,11 +151,16 @@ class Observer:
         return files.token
 
     def _gone(self, site: Site) -> Observation:
-        self._spawner.settle(site)
+        with _leniently(site):
+            self._spawner.settle(site)
         intent = read_record(site.books, Intent)
         incarnation = intent.incarnation if intent else 0
-        end = read_record(site.files, End)
-        beat = read_record(site.files, Heartbeat)
+        end: End | None = None
+        beat: Heartbeat | None = None
+        with _leniently(site):
+            end = read_record(site.files, End)
+        with _leniently(site):
+            beat = read_record(site.files, Heartbeat)
         left = len(site.processes())
         self.forget(site.uuid)
         if intent is not None and not left:
@@ -148,6 +171,16 @@ class Observer:
             left,
             beat if beat and beat.incarnation == incarnation else None,
         )
+
+
+@contextlib.contextmanager
+def _leniently(site: Site) -> Iterator[None]:
+    """Pass over what another account has made of its files: they may say less, not keep it from being told."""
+    try:
+        yield
+    except (OSError, ValueError, UnknownVersion):
+        if site.account is None:
+            raise
 
 
 def _believed(site: Site, files: _Files, said: Alive) -> Alive | CannotTell:

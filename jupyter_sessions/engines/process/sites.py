@@ -46,8 +46,13 @@ class Site:
 
     def processes(self) -> list[marked.Process]:
         """Give every living process of the session. Blocking; raises OSError."""
-        written = marked.written(self.files.read(MARKED))
-        return marked.find(self.job.store_uuid, self.uuid, written, self.account)
+        written = None
+        try:
+            written = self.files.read(MARKED)
+        except OSError:
+            if self.account is None:
+                raise
+        return marked.find(self.job.store_uuid, self.uuid, marked.written(written), self.account)
 
     async def in_thread(self, work: Callable[..., T], *arguments: object) -> T:
         """Do blocking work off the loop; raises what it raises, OSError where another account's takes too long."""
