@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import requests
@@ -58,9 +60,28 @@ class Line:
 
 class _Current(threading.local):
     line: Line | None = None
+    answering = False
 
 
 _current = _Current()
+
+
+def _unheard(record: logging.LogRecord) -> bool:
+    """Let nothing of an answer of ours into the log."""
+    return not _current.answering
+
+
+# It warns of headers that it cannot read with all that stands in them, be it the credentials that we sent.
+logging.getLogger("urllib3.connection").addFilter(_unheard)
+
+
+@contextlib.contextmanager
+def _answering() -> Iterator[None]:
+    _current.answering = True
+    try:
+        yield
+    finally:
+        _current.answering = False
 
 
 def _hold(connection: HTTPConnection) -> None:
@@ -83,6 +104,11 @@ class HeldConnection(HTTPConnection):
         super().putrequest(*arguments, **options)
         _hold(self)
 
+    def getresponse(self, *arguments: Any, **options: Any) -> Any:
+        """Read the head of the answer, and log nothing of it."""
+        with _answering():
+            return super().getresponse(*arguments, **options)
+
 
 class HeldSecureConnection(HTTPSConnection):
     """The same over TLS."""
@@ -98,6 +124,11 @@ class HeldSecureConnection(HTTPSConnection):
         _hold(self)
         super().putrequest(*arguments, **options)
         _hold(self)
+
+    def getresponse(self, *arguments: Any, **options: Any) -> Any:
+        """Read the head of the answer, and log nothing of it."""
+        with _answering():
+            return super().getresponse(*arguments, **options)
 
 
 class HeldPool(HTTPConnectionPool):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -126,6 +127,8 @@ def mirror(request: Request) -> Reply:
         found: Any = {"default": word, "kernelspecs": specs, "warnings": [{"id": "w", "message": word}]}
     elif path.endswith("/api/kernels") and request.method == "GET":
         found = []
+    elif path.endswith("/api/kernels"):
+        found = {"id": secrets.token_hex(8), "name": "echoing", "message": word, "reason": word}
     elif request.method == "GET" and path.endswith("/sessions"):
         found = {"sessions": [mirrored(parent, word)], "headers": {"Authorization": word}}
     elif request.method == "GET" and path.endswith("/sessions/mirrored"):

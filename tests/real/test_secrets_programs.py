@@ -39,11 +39,11 @@ def test_the_doctor_says_no_secret(tmp_path: Path) -> None:
         # It came as far as to send each token, and was told it again; but not where it met no HTTP without it.
         sent = found_in(found.received(), found.secrets)
         tokens = {name for name in found.secrets if name.startswith(("the token of", "access token"))}
-        assert tokens - {*sent} == {f"the token of {name}" for name in (*found.services, "nonsense")}
+        assert tokens - {*sent} == {f"the token of {name}" for name in (*found.services, "faults nonsense")}
         assert "the refresh token" in sent and found.proxy.requests and not found.elsewhere.requests
         well = {row["subject"] for row in rows if row["check"] == "kernel gateway" and row["level"] == "ok"}
         assert {f"projects/local/locations/{name}" for name in found.services} | {GOOGLE} <= well
-        (denied,) = [row for row in rows if row["subject"].endswith("/denied") and row["level"] == "fault"]
+        (denied,) = [row for row in rows if row["subject"].endswith("faults/locations/denied") and row["level"] == "fault"]
         assert denied["why"] == "[hidden] may not; nor may [hidden]"
         check(found, examined(found, "-o", "table")[1])
         found.google_says_no = True

@@ -25,6 +25,8 @@ VARIABLE = "FAR_TOKEN"
 API, GATEWAY = "us-central1-dataproc.googleapis.com", "4711-dot-us-central1.kernels.googleusercontent.com"
 GOOGLE = "projects/somebodys/locations/us-central1"
 Enter = Callable[[AbstractAsyncContextManager[Any]], Any]
+BEHIND = ("refused", "denied", "page", "headers", "reset", "nonsense", "malformed", "redirect")
+"""The modes in which a kernel gateway fails, or kernels' channels do, behind an API that works."""
 SOURCES = ("serve", "command", "environment")
 """The services, and the locations, by where the token comes from; the first one's from a file."""
 
@@ -172,6 +174,9 @@ class Upstreams:
             posted = form(request)
             self.secrets[f"assertion {len(self.secrets)}"] = posted["assertion"].encode()
             return refused(words=f"{posted['assertion']} is over")
+        if request.path.endswith("/channels"):
+            # "/mirror/{mode}": all but the channels works.
+            mode = request.path.split("/")[2] if mode == "mirror" else mode
         return redirect(request, self.elsewhere.url) if mode == "redirect" else MODES[mode](request)
 
     def received(self) -> bytes:
@@ -189,7 +194,7 @@ def upstreams(home: Path) -> Iterator[Upstreams]:
         for name, service in served.items():
             found.secrets[f"the token of {name}"] = service.secret.encode()
         found.secrets["the proxy's password"] = found.proxy_password.encode()
-        found.locations = [*_served(found), *map(lambda mode: _faulty(found, mode), [*MODES, "redirect"])]
+        found.locations = [*_served(found), *_faulty(found)]
         project, _, location = GOOGLE.removeprefix("projects/").split("/")
         bundle = str(home / "authority.pem")
         found.locations.append(
@@ -239,11 +244,22 @@ def _served(found: Upstreams) -> Iterator[dict[str, Any]]:
         }
 
 
-def _faulty(found: Upstreams, mode: str) -> dict[str, Any]:
-    """Give the location of a way to say credentials back; its kernel gateway does the same."""
+def _faulty(found: Upstreams) -> Iterator[dict[str, Any]]:
+    """Give the locations of peers that say credentials back: as the API, as its kernel gateway, as kernels' channels.
+
+    Where the fault is one of the latter, what comes before it works.
+    """
+    url = found.faults.url
+    for mode in (*MODES, "redirect"):
+        yield _bearing(found, "faults", mode, f"{url}/{mode}", f"{url}/{mode}")
+    for mode in BEHIND:
+        yield _bearing(found, "gateways", mode, f"{url}/mirror", f"{url}/{mode}")
+        yield _bearing(found, "channels", mode, f"{url}/mirror", f"{url}/mirror/{mode}")
+
+
+def _bearing(found: Upstreams, project: str, location: str, endpoint: str, gateway: str) -> dict[str, Any]:
     secret = fresh()
-    found.secrets[f"the token of {mode}"] = secret.encode()
-    url = f"{found.faults.url}/{mode}"
-    bearer = {"file": str(private(found.home / "tokens" / mode, secret))}
-    given = {"endpoint": url, "gateway": url, "auth": "bearer", "bearer": bearer, "request_timeout": 3}
-    return {"project": "faults", "location": mode, **given}
+    found.secrets[f"the token of {project} {location}"] = secret.encode()
+    bearer = {"file": str(private(found.home / "tokens" / project / location, secret))}
+    given = {"endpoint": endpoint, "gateway": gateway, "auth": "bearer", "bearer": bearer, "request_timeout": 3}
+    return {"project": project, "location": location, **given}

@@ -13,7 +13,8 @@ from jupyter_sessions.upstream.errors import HIDDEN
 from jupyter_sessions.upstream.gateway_wire import Wire
 from jupyter_sessions.upstream.hiding import SHORT, Hidden
 from tests.faults.replies import HTML, JSON, raw
-from tests.faults.server import FaultServer
+from tests.faults.server import FaultServer, Request
+from tests.faults.server import Wire as Line
 from tests.upstream.carrying import SESSIONS, Passes, carried
 
 TOKEN = "QuiteLong/Token+of=4711"
@@ -72,6 +73,19 @@ async def test_a_kind_of_answer_or_a_host_that_is_the_token_is_not_told() -> Non
             with pytest.raises(SessionsError) as caught:
                 await there.call("GET", SESSIONS)
             assert TOKEN[:4].lower() not in caught.value.message.lower()
+
+
+async def test_headers_that_are_none_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    answer = f"HTTP/1.1 200 {TOKEN}\r\n{TOKEN}\r\nBearer:{TOKEN}\r\n\r\n".encode()
+
+    async def reply(wire: Line, request: Request) -> bool:
+        await wire.send(answer)
+        return False
+
+    async with FaultServer(otherwise=reply) as server, carried(server.url, Passes([TOKEN])) as there:
+        assert (await there.call("GET", SESSIONS)).body == {}
+    assert f'"GET /v1/{SESSIONS} HTTP/1.1" 200' in caplog.text and TOKEN not in caplog.text
 
 
 async def test_good_answers_hold_it_no_more() -> None:
