@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_sessions.model.api import Change, Reset
 from jupyter_sessions.model.errors import SessionsError
 from jupyter_sessions.upstream.base import Credentials
+from jupyter_sessions.upstream.ending import end
 from jupyter_sessions.upstream.gateway_wire import Wire
 from jupyter_sessions.upstream.identity import Identity, Kind
 from jupyter_sessions.upstream.known import Known
@@ -73,9 +74,7 @@ class Follower:
         self._known.set()
         for undo in self._undo:
             undo()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end([self._task])
         if self._feed is not None:
             await self._feed.close()
         if self._gateway is not None:

@@ -12,6 +12,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from jupyter_sessions.config.locations import Auth
 from jupyter_sessions.engines.hostlink import HostSocket, HostUnreachable, Sink
+from jupyter_sessions.upstream.ending import end
 from jupyter_sessions.upstream.gateway_channels import proved
 from jupyter_sessions.upstream.gateway_follow import Book, Follower, Stream, Take
 from jupyter_sessions.upstream.gateway_specs import Specs, models_of
@@ -77,9 +78,7 @@ class LocationGateway:
     async def close(self) -> None:
         """End what is under way; open websockets stay their owners'."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await end([task])
         for stream in self._side_streams:
             stream.close()
         self._side_streams.clear()

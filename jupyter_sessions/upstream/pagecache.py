@@ -8,6 +8,8 @@ from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Any, Generic, TypeVar
 
+from jupyter_sessions.upstream.ending import end
+
 T = TypeVar("T")
 KEPT = 64
 """How many answers are kept; the oldest goes first."""
@@ -44,10 +46,7 @@ class Shared:
 
     async def close(self) -> None:
         """End what is under way."""
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._running.values())
 
 
 async def _called(work: Callable[[], Awaitable[T]]) -> T:

@@ -22,6 +22,7 @@ from jupyter_sessions.model.names import parse_session
 from jupyter_sessions.model.pages import MAX_SIZE
 from jupyter_sessions.model.wire import parse_duration
 from jupyter_sessions.storage.feed import ChangeFeed
+from jupyter_sessions.upstream.ending import end
 from jupyter_sessions.upstream.journal import Written
 from jupyter_sessions.upstream.known import Known
 from jupyter_sessions.upstream.place import Place, RawPage
@@ -87,9 +88,7 @@ class Polled:
     async def close(self) -> None:
         """End every watch and the poll under way."""
         self._log.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(self._tasks)
 
     def touch(self) -> None:
         """Hear that somebody is there."""

@@ -19,6 +19,7 @@ from jupyter_sessions.model.names import parse_session
 from jupyter_sessions.model.pages import MAX_SIZE
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import format_time, parse_time
+from jupyter_sessions.upstream.ending import end
 from jupyter_sessions.upstream.known import Known
 from jupyter_sessions.upstream.paths import location_path
 from jupyter_sessions.upstream.place import Place
@@ -74,9 +75,7 @@ class Relayed:
         """End every watch and the stream."""
         self._closed = True
         self._wake()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        await end([self._task])
         self._wire.close()
 
     def touch(self) -> None:
