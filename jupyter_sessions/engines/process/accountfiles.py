@@ -28,11 +28,12 @@ from jupyter_sessions.model.hostfile import CONNECTIONS, HOST_LOCK, LOG_DIR, LOG
 if sys.platform != "win32":
     import fcntl
 
+    _SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
 T = TypeVar("T")
 MOST_BYTES = 1 << 20
 """The longest file that is read whole."""
 MOST_SOCKETS = 1000
-_SAFELY = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)

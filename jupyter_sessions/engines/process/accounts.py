@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
 import stat
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,9 @@ from jupyter_sessions.engines.process.kernelspecs import CannotHonour
 from jupyter_sessions.engines.process.sites import Site
 from jupyter_sessions.engines.process.workers import Worker
 from jupyter_sessions.model.errors import FailedPrecondition
+
+if sys.platform != "win32":
+    import pwd
 
 if TYPE_CHECKING:
     from jupyter_sessions.model.resources import Session

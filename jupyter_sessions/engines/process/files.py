@@ -31,10 +31,10 @@ from jupyter_sessions.model.hostfile import (
 if sys.platform != "win32":
     import fcntl
 
+APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND
 R = TypeVar("R", Intent, HostProcess, Ready, Heartbeat, End)
 Stamp = tuple[int, int, int]
 """Time, inode and size of a file: one that changed has another."""
-APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 
 
 class Files(Protocol):

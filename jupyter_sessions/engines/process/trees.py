@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import secrets
+import sys
 import time
 
-DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+if sys.platform != "win32":
+    DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 SECONDS = 20.0
 """How long one call goes on; what is left then is for the next."""
 _BATCH = 1000
