@@ -17,6 +17,7 @@ from typing import Any
 from jupyter_core.utils import ensure_async
 
 from jupyter_sessions.kernels.actions import Actions
+from jupyter_sessions.kernels.links import reachable
 from jupyter_sessions.kernels.refused import Refused
 from jupyter_sessions.kernels.registry import UNKNOWN, Registry, RemoteKernel, What, alive, utcnow
 
@@ -163,10 +164,11 @@ class SessionKernelManager(Base):  # type: ignore[misc]  # a mixin: its base is 
         if present is not None and not present.dead:
             return present.kernel_id
         name = str(kwargs.get("kernel_name") or "").lower()
-        if name not in registry.offers() and "." in name:
+        offer = registry.offers().get(name)
+        if (offer is None and "." in name) or (offer is not None and not reachable(offer.host)):
             # It looks like one of ours, and a page may be quicker than the start of the service.
             await registry.complete()
-        offer = registry.offers().get(name)
+            offer = registry.offers().get(name)
         if kernel_id is None or present is not None or not super().__contains__(kernel_id):
             if offer is None and registry.ended(name):
                 raise Refused(409, f"cannot start a kernel of {name}: {registry.ended(name)}")

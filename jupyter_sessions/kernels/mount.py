@@ -184,6 +184,7 @@ class Mounted:
         self.wrap_connection()
         kernels, rows = self.records.load()
         self.starts.restore(self.records.load_asked())
+        self.registry.remembered.restore(self.records.load_offered())
         for kernel in kernels:
             self.registry.add(kernel)
         # Kernels before rows: a row without its kernel is dropped.
@@ -233,13 +234,17 @@ class Mounted:
         for host in hosts.kernel_hosts():
             self._on_host(host)
         if seen is None:
-            self.registry.completed()
+            self._complete()
         else:
             completing = asyncio.get_running_loop().create_task(seen())
-            completing.add_done_callback(lambda _: self.registry.completed())
+            completing.add_done_callback(lambda _: self._complete())
             self._undo.append(_canceller(completing))
         if sessions is not None and caller is not None:
             self._settling = Settling(self.registry, sessions, caller)
+
+    def _complete(self) -> None:
+        self.registry.completed()
+        self.records.keep_offered({offer.host.session_uuid for offer in self.registry.offers().values()})
 
     def attach_nothing(self) -> None:
         """Say that no hosts will come: the service cannot start here."""

@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -21,6 +21,10 @@ from typing import TYPE_CHECKING, Any
 from jupyter_sessions.kernels.registry import Registry, What
 from jupyter_sessions.kernels.remote_kernel import UNKNOWN, RemoteKernel, parse_time, utcnow
 from jupyter_sessions.kernels.starts import Asked
+from jupyter_sessions.model.api import KernelHost, OfferedKernel
+from jupyter_sessions.model.errors import SessionsError
+from jupyter_sessions.model.names import parse_session
+from jupyter_sessions.model.states import State
 
 if TYPE_CHECKING:
     from jupyter_sessions.model.api import Unsubscribe
@@ -42,6 +46,8 @@ _SCHEMA = (
     "legacy INTEGER NOT NULL)",
     "CREATE TABLE IF NOT EXISTS asked (kernel_id TEXT PRIMARY KEY, session_uuid TEXT NOT NULL, "
     "host_kernel TEXT NOT NULL, at TEXT NOT NULL, before TEXT NOT NULL, cancelled INTEGER NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS offered (session_uuid TEXT PRIMARY KEY, session TEXT NOT NULL, "
+    "display_name TEXT NOT NULL, kernels TEXT NOT NULL)",
 )
 
 # Only the server that starts a kernel knows its folder: one that adopts it leaves what is written.
@@ -71,6 +77,7 @@ class Records:
         self._path = folder / FILE
         self._root = os.path.realpath(root_dir)
         self._writer = ThreadPoolExecutor(1, "jupyter-sessions-kernels")
+        self._offered: dict[str, tuple[str, str, str]] = {}
 
     def load(self) -> tuple[list[RemoteKernel], list[NotebookRow]]:
         """Give what was kept: every remote kernel, ``unknown`` as yet, and this root's notebook sessions.
@@ -107,6 +114,19 @@ class Records:
             log.warning("the starts under way cannot be read in %s: %s", self._path, error)
             return []
 
+    def load_offered(self) -> list[KernelHost]:
+        """Give what sessions offered, as hosts without an address; blocks and raises as ``load``."""
+        if not self._path.is_file():
+            return []
+        try:
+            with self._open(READ_TIMEOUT) as database:
+                found = _offered(database)
+        except (sqlite3.Error, OSError, ValueError, TypeError, SessionsError) as error:
+            log.warning("what sessions offer cannot be read in %s: %s", self._path, error)
+            return []
+        self._offered = {host.session_uuid: _offer_values(host) for host in found}
+        return found
+
     def ask(self, asked: Asked) -> None:
         """Keep a start that is asked of a gateway."""
         row = (asked.kernel_id, asked.session_uuid, asked.host_kernel, asked.at.isoformat())
@@ -119,7 +139,31 @@ class Records:
 
     def follow(self, registry: Registry) -> Unsubscribe:
         """Keep up with the registry from here on; subscribe after the loaded kernels are in it."""
-        return registry.subscribe(self._heard)
+        undo = (registry.subscribe(self._heard), registry.subscribe_hosts(self._heard_host))
+
+        def unfollow() -> None:
+            for each in undo:
+                each()
+
+        return unfollow
+
+    def keep_offered(self, uuids: Collection[str]) -> None:
+        """Forget what all but these sessions offered."""
+        gone = [(uuid,) for uuid in self._offered if uuid not in uuids]
+        self._offered = {uuid: row for uuid, row in self._offered.items() if uuid in uuids}
+        if gone:
+            self._write("DELETE FROM offered WHERE session_uuid = ?", gone)
+
+    def _heard_host(self, host: KernelHost) -> None:
+        if host.starter:
+            return
+        uuid = host.session_uuid
+        if host.state is not State.ACTIVE:
+            if self._offered.pop(uuid, None) is not None:
+                self._write("DELETE FROM offered WHERE session_uuid = ?", [(uuid,)])
+        elif host.kernels and self._offered.get(uuid) != _offer_values(host):
+            self._offered[uuid] = _offer_values(host)
+            self._write("INSERT OR REPLACE INTO offered VALUES (?,?,?,?)", [(uuid, *self._offered[uuid])])
 
     def _heard(self, kernel: RemoteKernel, what: What) -> None:
         if what == "added":
@@ -246,6 +290,27 @@ def _asked(database: sqlite3.Connection) -> list[Asked]:
     return [
         Asked(kernel_id, uuid, host_kernel, parse_time(at) or utcnow(), json.loads(before), bool(cancelled))
         for kernel_id, uuid, host_kernel, at, before, cancelled in rows
+    ]
+
+
+def _offer_values(host: KernelHost) -> tuple[str, str, str]:
+    kernels = [[kernel.name, dict(kernel.spec), kernel.resource_dir] for kernel in host.kernels]
+    return (str(host.session), host.display_name, json.dumps(kernels))
+
+
+def _offered(database: sqlite3.Connection) -> list[KernelHost]:
+    if not _has(database, "offered"):
+        return []
+    return [
+        KernelHost(
+            parse_session(session),
+            uuid,
+            title,
+            State.ACTIVE,
+            "",
+            tuple(OfferedKernel(*row) for row in json.loads(kernels)),
+        )
+        for uuid, session, title, kernels in database.execute("SELECT * FROM offered")
     ]
 
 

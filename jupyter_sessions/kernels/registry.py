@@ -17,6 +17,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from jupyter_sessions.kernels.links import speaks_v1
 from jupyter_sessions.kernels.offers import Offer, name_offers, offered_as, plain_name
+from jupyter_sessions.kernels.remembered import Remembered
 from jupyter_sessions.kernels.remote_kernel import DEAD, UNKNOWN, RemoteKernel, parse_time, utcnow
 from jupyter_sessions.model.parents import session_of
 from jupyter_sessions.model.states import State
@@ -62,6 +63,7 @@ class Registry:
         self._taken: frozenset[str] = frozenset()
         self._offers: dict[str, Offer] | None = None
         self._ended: dict[str, str] = {}
+        self.remembered = Remembered()
         self._complete = asyncio.Event()
 
     def get(self, kernel_id: str | None) -> RemoteKernel | None:
@@ -273,7 +275,7 @@ class Registry:
     def offers(self) -> Mapping[str, Offer]:
         """Give every kernel that an ACTIVE session offers, by the name of its kernelspec."""
         if self._offers is None:
-            self._offers = name_offers(self._hosts.values(), self._taken)
+            self._offers = name_offers(self.remembered.among(self._hosts), self._taken)
         return self._offers
 
     def spec_name(self, host: KernelHost, host_kernel: str) -> str:
@@ -302,6 +304,13 @@ class Registry:
     def completed(self) -> None:
         """Say that every ACTIVE session is known, or that none ever will be."""
         self._complete.set()
+        self._forget_remembered()
+
+    def _forget_remembered(self) -> None:
+        # One with a kernel may be behind an upstream that does not answer: it stays until that kernel is settled.
+        if self._complete.is_set():
+            self.remembered.keep({kernel.session_uuid for kernel in alive(self.all())} | set(self._hosts))
+            self._offers = None
 
     async def complete(self) -> None:
         """Wait until every ACTIVE session is known, for COMPLETE_PATIENCE at most."""
@@ -323,6 +332,7 @@ class Registry:
             if known is None:
                 return
             host = replace(known, kernels=())
+        self.remembered.heard(host)
         if host.state is State.ACTIVE:
             self._hosts[host.session_uuid] = host
             self._offers = None
@@ -363,6 +373,8 @@ class Registry:
         return lambda: _discard(self._host_listeners, listener)
 
     def _tell(self, kernel: RemoteKernel, what: What) -> None:
+        if what in ("dead", "removed"):
+            self._forget_remembered()
         for listener in list(self._listeners):
             try:
                 listener(kernel, what)
