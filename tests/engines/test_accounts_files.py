@@ -177,6 +177,21 @@ def test_what_is_written_replaces_a_link_and_follows_none() -> None:
         assert (made.secret.read_text(), made.bens.read_text(), mine.read_text()) == (SECRET, SECRET, "untouched")
 
 
+def test_no_link_is_followed_even_to_the_accounts_own() -> None:
+    """What lies behind a link may be a place that never answers."""
+    with scene() as made:
+        other = made.directory.parent / "other"
+        made.plant(other.mkdir)
+        made.plant(lambda: (other / "token").write_text("t"))
+        made.plant(lambda: (made.directory / "token").symlink_to(other / "token"))
+        with pytest.raises(OSError, match=r".+"):
+            made.site.files.read("token")
+        made.plant(lambda: made.directory.rename(f"{made.directory}.away"))
+        made.plant(lambda: made.directory.symlink_to(other))
+        with pytest.raises(OSError, match=r".+"):
+            made.site.files.read("token")
+
+
 def test_a_lease_on_a_file_keeps_nobody_waiting() -> None:
     with scene() as made:
         made.plant(lambda: (made.directory / "token").write_text("t"))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import platform
 import pwd
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
+from jupyter_sessions.engines.process import rights
 from tests.real.kernel import KernelSocket
 from tests.serve import attacks
 from tests.serve.gatewaying import GatewayUser, activate, served_for_long
@@ -21,6 +24,18 @@ from tests.serve.serving import LOCATION, Served, until
 
 SECRET = "a-secret-of-the-service"
 PROGRAM = Path(attacks.__file__).read_text()
+KEYS = """
+import ctypes
+libc = ctypes.CDLL(None)
+libc.syscall.restype = ctypes.c_long
+def add():
+    return libc.syscall(248, b"user", b"js-test-key", b"secret", ctypes.c_long(6), ctypes.c_long(-3))
+def search():
+    return libc.syscall(250, ctypes.c_long(10), ctypes.c_long(-3), b"user", b"js-test-key", ctypes.c_long(0))
+def read(key):
+    return libc.syscall(250, ctypes.c_long(11), ctypes.c_long(key), ctypes.create_string_buffer(64), ctypes.c_long(64))
+"""
+"""Puts a key into the session keyring, looks for it, reads one: add_key and keyctl."""
 PROMPT = 5.0
 """Seconds in which a service that is not kept waiting answers."""
 
@@ -28,8 +43,12 @@ PROMPT = 5.0
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A service on which Alice attacks and Bob has a session with a kernel."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        pytest.skip("only root, on Linux, serves several accounts")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SECRET_OF_THE_SERVICE", SECRET)
+        # As from a login: the service, and all that it starts, would have one keyring.
+        rights.fresh_keyring()
         with served_for_long(tmp_path_factory.mktemp("accounts"), ["alice", "bob"]) as running:
             activate(running, "bob", "bobs-own")
             activate(running, "alice", "alices-own")
@@ -177,6 +196,17 @@ for header in ({{}}, {{"Authorization": "Bearer {served.token("alice")}"}}):
     kernel = next(iter(GatewayUser(served, "bob").kernels()))
     codes = alice.text(code.replace("KERNEL", kernel)).split()
     assert codes == ["403", "403", "403", "404", "404", "404"] or codes == ["401", "401", "401", "404", "404", "404"]
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the numbers of system calls are this processor's")
+def test_no_key_of_bobs_is_in_alices_keyring(alice: KernelSocket, bob: KernelSocket) -> None:
+    bob.text(KEYS)
+    if (key := int(bob.text("print(add())"))) < 0:
+        pytest.skip("this system keeps no keys, or lets nobody near them")
+    assert int(bob.text("print(search())")) == key
+    alice.text(KEYS)
+    assert alice.text("print(search())") == "-1\n"
+    assert alice.text(f"print(read({key}))") == "-1\n"
 
 
 def other_session(served: Served, name: str, alice: KernelSocket) -> Path:

@@ -116,6 +116,8 @@ class Accounts:
             for place in (self.root, self.short):
                 _make_open(place)
             self._remote = places.on_network(self.root)
+            # Short-lived processes of accounts are started from this very thread: they see no key of root's.
+            rights.fresh_keyring()
         except OSError as error:
             raise FailedPrecondition(f"the accounts' sessions have no place: {error}") from error
 
@@ -159,8 +161,11 @@ class Accounts:
             _make_private(folder, account)
 
     def office(self, uid: int = -1) -> Worker:
-        """Give the thread that does blocking work of this process for one account (-1: for none)."""
-        return self._root_work.setdefault(uid, Worker(f"work for the sessions of user id {uid}"))
+        """Give the thread that does blocking work of this process for one account (-1: for none).
+
+        It starts that account's hosts, which have its keyring and so none of this process's or of another account's.
+        """
+        return self._root_work.setdefault(uid, Worker(f"work for the sessions of user id {uid}", rights.fresh_keyring))
 
     async def clear(self, owner: str, session_uuid: str) -> None:
         """Remove what a session keeps in its account's directories; raises OSError where something stays."""

@@ -15,6 +15,8 @@ import sys
 
 _SETGROUPS = {"x86_64": 116, "aarch64": 159, "riscv64": 159, "loongarch64": 159, "ppc64le": 81, "s390x": 206}
 """Number of the system call, by machine."""
+_KEYCTL = {"x86_64": 250, "aarch64": 219, "riscv64": 219, "loongarch64": 219, "ppc64le": 271, "s390x": 280}
+_JOIN_SESSION_KEYRING = 1
 
 _NO_CHANGE = 0xFFFFFFFF
 _OVER_FILES = 0b11111
@@ -53,6 +55,16 @@ def assume(uid: int, gid: int) -> None:
         raise PermissionError(
             f"this thread has not got the rights of user id {uid} alone: has this service all of root's?"
         )
+
+
+def fresh_keyring() -> None:
+    """Give the calling thread, and what it starts from now on, an empty session keyring in place of the process's.
+
+    A process has the keys of its session's keyring whatever its account: accounts that share one share their keys.
+    Where the system keeps no keys, or lets nobody near them, there is nothing to share.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.syscall(ctypes.c_long(_KEYCTL[platform.machine()]), ctypes.c_long(_JOIN_SESSION_KEYRING), None)
 
 
 def _status(field: str) -> str:
