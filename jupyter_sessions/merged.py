@@ -11,14 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from jupyter_sessions.model import pages
 from jupyter_sessions.model.api import Change, ListRequest, Page, Reset
-from jupyter_sessions.model.errors import (
-    DeadlineExceeded,
-    Internal,
-    PermissionDenied,
-    SessionsError,
-    Unauthenticated,
-    Unavailable,
-)
+from jupyter_sessions.model.errors import DeadlineExceeded, InvalidArgument, SessionsError, Unavailable
 from jupyter_sessions.model.names import LocationName
 
 T = TypeVar("T")
@@ -30,8 +23,6 @@ PROMPT = 2.0
 """The same for a location behind a network, whose silence is not to hold up the others."""
 SILENT = (Unavailable, DeadlineExceeded, asyncio.TimeoutError)
 """What says that a location does not answer."""
-UNREADABLE = (*SILENT, Unauthenticated, PermissionDenied, Internal)
-"""What keeps a location's rows from a list and says nothing about the request: the others' rows come all the same."""
 RETRY = (1.0, 30.0)
 """The first and the longest wait before a broken change log is opened again, in seconds."""
 BACKLOG = 1000
@@ -122,8 +113,9 @@ class MergedList(Generic[T]):
             if not isinstance(answer, BaseException):
                 parts[name] = answer
                 continue
-            if not isinstance(answer, UNREADABLE):
+            if isinstance(answer, InvalidArgument) or not isinstance(answer, (SessionsError, *SILENT)):
                 raise answer
+            # It says nothing about the request: the others' rows come all the same.
             page = self._remembered(name, ListRequest(size, place.token, filter))
             if page is None:
                 faults[name] = answer

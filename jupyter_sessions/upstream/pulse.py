@@ -66,8 +66,12 @@ class Pulse:
         began = self._under_way[mark] = self._clock()
         try:
             answer = await self._transport.call(method, path, query, body, safe=safe, deadline=deadline, probe=probe)
-        except (Unavailable, DeadlineExceeded, Unauthenticated):
+        except (Unavailable, DeadlineExceeded):
             self._failed = self._clock()
+            self._tell(up=False)
+            raise
+        except Unauthenticated:
+            # Refused at once: nobody waits for it, and it is told as what it is.
             self._tell(up=False)
             raise
         except SessionsError:

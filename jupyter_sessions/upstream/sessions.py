@@ -168,9 +168,11 @@ class UpstreamSessions:
         if kept is not None:
             return self._page(kept)
         asked = asyncio.ensure_future(self._place.shared.run(key, bind(self._read_page, key, request)))
-        if self._pulse.silent and not request.page_token and self._feed.listed:
+        if self._pulse.silent and not request.page_token:
             # Whether it is back is found out without anybody waiting for it.
             asked.add_done_callback(_heard)
+            if not self._feed.listed:
+                raise self._silence()
             return self._last_known(request)
         try:
             return self._page(await asked)
@@ -327,10 +329,11 @@ class UpstreamSessions:
         asked = asyncio.ensure_future(self._place.shared.run(key, work))
         if self._pulse.silent:
             asked.add_done_callback(_heard)
-            raise Unavailable(
-                f"{self._config.name} does not answer just now: {self._pulse.reach.message}; repeat later"
-            )
+            raise self._silence()
         return await asked
+
+    def _silence(self) -> Unavailable:
+        return Unavailable(f"{self._config.name} cannot be read now: {self._pulse.reach.message}; repeat later")
 
     async def _seen_again(self, session: str) -> None:
         """Look at a session that an operation has finished with, so that its change is told before."""
