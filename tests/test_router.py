@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
 import pytest
 
 from jupyter_sessions import merged
 from jupyter_sessions.model.api import Caller, Change, KernelHost, ListRequest, Page, Reset
-from jupyter_sessions.model.errors import DeadlineExceeded, InvalidArgument, NotFound, SessionsError, Unavailable
+from jupyter_sessions.model.errors import (
+    DeadlineExceeded,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    PermissionDenied,
+    ResourceExhausted,
+    SessionsError,
+    Unauthenticated,
+    Unavailable,
+)
 from jupyter_sessions.model.names import LocationName, OperationName, SessionName, TemplateName
 from jupyter_sessions.model.resources import Session, SessionTemplate
 from jupyter_sessions.model.states import State
@@ -194,6 +204,69 @@ async def test_a_slow_location_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(merged, "PATIENCE", 0.05)
     page = await router.list_sessions(ME, ALL, ListRequest())
     assert [ids([page]), page.unreachable] == [["near"], [str(FAR)]]
+
+
+@pytest.mark.parametrize("failure", [Unauthenticated, PermissionDenied, Internal, ResourceExhausted, NotFound])
+async def test_a_location_that_cannot_be_read_is_named_whatever_the_reason(failure: type[SessionsError]) -> None:
+    router, (near, far) = routed(NEAR, FAR)
+    near.sessions = [session(NEAR, "near", 1)]
+    far.failures = {"list_sessions": failure("not today"), "list_operations": failure("not today")}
+    page = await router.list_sessions(ME, ALL, ListRequest())
+    assert [ids([page]), page.unreachable] == [["near"], [str(FAR)]]
+    with pytest.raises(failure, match="not today"):
+        await router.list_operations(ME, ALL, ListRequest())
+
+
+class Remembers(ScriptedSessions):
+    """A location behind a network, which knows ``memory``."""
+
+    memory: Sequence[Session] | None = ()
+
+    def last_known(self, parent: LocationName, request: ListRequest) -> Page[Session] | None:
+        """Give what was last seen."""
+        self.calls.append(("last_known", request))
+        if self.memory is None:
+            return None
+        start = int(request.page_token or 0)
+        end = start + request.page_size
+        token = str(end) if end < len(self.memory) else ""
+        return Page(self.memory[start:end], token, [str(self.location)])
+
+
+async def test_what_was_last_seen_of_a_silent_location_comes_and_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    near, far = ScriptedSessions(NEAR), Remembers(FAR)
+    router = Router({NEAR: near, FAR: far})
+    near.sessions = [session(NEAR, f"near-{second}", second) for second in (1, 3, 5)]
+    far.memory = [session(FAR, f"far-{second}", second) for second in (6, 4, 2)]
+    monkeypatch.setattr(far, "list_sessions", _hung())
+    monkeypatch.setattr(merged, "PROMPT", 0.05)
+    pages = await list_all(router, ALL, 6)
+    assert ids(pages) == ["far-6", "near-5", "far-4", "near-3", "far-2", "near-1"]
+    assert [page.unreachable for page in pages] == [[str(FAR)]]
+    far.memory = None
+    page = await router.list_sessions(ME, ALL, ListRequest())
+    assert [ids([page]), page.unreachable] == [["near-5", "near-3", "near-1"], [str(FAR)]]
+
+
+async def test_rows_that_a_location_marks_as_last_seen_are_named_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    router, (near, far) = routed(NEAR, FAR)
+    near.sessions = [session(NEAR, "near", 1)]
+    rows = [session(FAR, "far", 2)]
+
+    async def stale(*_: object) -> Page[Session]:
+        return Page(rows, "", [str(FAR)])
+
+    monkeypatch.setattr(far, "list_sessions", stale)
+    page = await router.list_sessions(ME, ALL, ListRequest())
+    assert [ids([page]), page.unreachable] == [["far", "near"], [str(FAR)]]
+
+
+def _hung() -> Callable[..., Awaitable[Page[Session]]]:
+    async def hang(*_: object) -> Page[Session]:
+        await asyncio.Event().wait()
+        return Page([])
+
+    return hang
 
 
 async def test_when_no_location_answers_the_list_ends() -> None:
