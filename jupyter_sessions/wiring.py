@@ -99,7 +99,10 @@ async def assemble(app: SessionsExtension, mounted: Mounted | None, serverapp: S
         serverapp.log.error("Jupyter Sessions: %s", fault)
     specs = OwnSpecs(mounted, serverapp)
     bounds = Bounds(app.spool_memory, app.spool_disk, app.log_bytes, app.log_files)
-    engine = ProcessEngine(specs, serverapp.root_dir, serverapp.kernel_manager.default_kernel_name, bounds)
+    default_kernel = serverapp.kernel_manager.default_kernel_name
+    # What proves this server to an upstream is not for code that runs in a session.
+    tokens = [one.bearer.environment for one in configured.locations if one.bearer is not None]
+    engine = ProcessEngine(specs, serverapp.root_dir, default_kernel, bounds, withheld=frozenset(filter(None, tokens)))
     here = next((one for one in configured.locations if one.name == LOCAL), THIS_MACHINE)
     faults = [fault.shown() for fault in configured.faults]
     embedded = EmbeddedSessions(

@@ -234,9 +234,10 @@ def test_the_environment_is_a_local_kernels_without_the_servers_secrets() -> Non
         "JUPYTERHUB_API_TOKEN": "t",
         "JPY_PARENT_PID": "1",
         "JUPYTER_PATH": "/j",
+        "FAR_TOKEN": "t",
         MARK: "outer/session/1",
     }
-    assert host_environment(environ, "a/b/1") == {
+    assert host_environment(environ, "a/b/1", {"FAR_TOKEN"}) == {
         "HOME": "/h",
         "CUDA_VISIBLE_DEVICES": "0",
         "HTTPS_PROXY": "http://p",

@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -79,11 +79,12 @@ class ProcessEngine:
 
     ``specs`` gives the user's own kernelspecs as their KernelSpecManager's ``get_all_specs`` does (it is called on a
     worker thread), ``root_dir`` is the default working directory, ``default_kernel`` the name of the default Python
-    kernel. With ``accounts`` each session runs as its owner's account instead, its files lie where that says, and
-    ``specs`` and ``root_dir`` are not used: what can run is what that account sees, and it begins in its home. The rest
-    serves tests: ``command`` starts a host, ``clock`` gives wall-clock seconds, ``on_step`` is called
-    with the name of each step of a start before it is taken, ``adopt_grace`` is how old in seconds a process must be to
-    be taken for a left-over. Raises FailedPrecondition where the system is none that it can work on.
+    kernel, ``withheld`` are variables of this process that sessions are not given. With ``accounts`` each session runs
+    as its owner's account instead, its files lie where that says, and ``specs`` and ``root_dir`` are not used: what can
+    run is what that account sees, and it begins in its home. The rest serves tests: ``command`` starts a host,
+    ``clock`` gives wall-clock seconds, ``on_step`` is called with the name of each step of a start before it is taken,
+    ``adopt_grace`` is how old in seconds a process must be to be taken for a left-over. Raises FailedPrecondition where
+    the system is none that it can work on.
     """
 
     name = "process"
@@ -96,6 +97,7 @@ class ProcessEngine:
         bounds: Bounds | None = None,
         *,
         accounts: Accounts | None = None,
+        withheld: Collection[str] = (),
         command: Sequence[str] = HOST_COMMAND,
         clock: Callable[[], float] = time.time,
         on_step: Callable[[str], None] = _no_step,
@@ -105,12 +107,12 @@ class ProcessEngine:
             raise FailedPrecondition(why)
         root_dir = os.path.abspath(os.path.expanduser(root_dir))
         self.accounts = accounts
-        self._own = OwnEyes(KernelChoice(specs, default_kernel), root_dir)
+        self._own = OwnEyes(KernelChoice(specs, default_kernel, withheld), root_dir)
         self._others = AccountEyes(default_kernel, command[0])
         self._bounds = bounds or Bounds()
         self._on_step = on_step
         self._adopt_grace = adopt_grace
-        self._spawner = Spawner(command, clock)
+        self._spawner = Spawner(command, clock, withheld)
         self._observer = Observer(self._spawner, clock)
         self._ender = Ender()
         self._pokes: set[asyncio.Task[None]] = set()

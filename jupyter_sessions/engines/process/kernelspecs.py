@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,10 +41,14 @@ class CannotHonour(Exception):
 
 @dataclass(frozen=True)
 class KernelChoice:
-    """Resolves what a session wants to kernelspecs; ``default`` is the name of the default Python kernel."""
+    """Resolves what a session wants to kernelspecs; ``default`` is the name of the default Python kernel.
+
+    Interpreters that are looked at are not given the ``withheld`` variables of this process.
+    """
 
     specs: Specs
     default: str
+    withheld: Collection[str] = ()
 
     def resolve(self, wants: Wants) -> dict[str, KernelSpecEntry]:
         """Give the kernels a session offers, the default first; raises CannotHonour."""
@@ -94,7 +98,7 @@ class KernelChoice:
 
     def _interpreter(self, asked: str, default: Mapping[str, Any]) -> KernelSpecEntry:
         python = interpreter(asked)
-        check_ipykernel(python)
+        check_ipykernel(python, self.withheld)
         base = _entry(default) if default else KernelSpecEntry([], "Python 3", "python")
         argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         return replace(base, argv=argv, display_name=f"Python ({_environment_name(python)})")
@@ -132,7 +136,7 @@ def interpreter(asked: str) -> str:
     raise _python_fault(f"{said} is no program that can be run on this machine; name an interpreter that is there")
 
 
-def check_ipykernel(python: str) -> None:
+def check_ipykernel(python: str, withheld: Collection[str] = ()) -> None:
     """Run an interpreter to see that its ipykernel can be imported; raises CannotHonour with the command that helps."""
     try:
         done = subprocess.run(  # noqa: S603 - the user's own interpreter, run as the user
@@ -142,7 +146,7 @@ def check_ipykernel(python: str) -> None:
             timeout=CHECK_SECONDS,
             check=False,
             stdin=subprocess.DEVNULL,
-            env=kernel_environment(os.environ),
+            env=kernel_environment(os.environ, withheld),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise _python_fault(f"{python} could not be run: {error}; name an interpreter that works") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,18 +26,18 @@ _REMOVED = frozenset({"JUPYTER_TOKEN"})
 _REMOVED_PREFIXES = ("JUPYTER_GATEWAY_", "JUPYTERHUB_", "JPY_")
 
 
-def kernel_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Give what a local kernel would get, minus what is the server's own."""
+def kernel_environment(environ: Mapping[str, str], withheld: Collection[str] = ()) -> dict[str, str]:
+    """Give what a local kernel would get, minus what is the server's own: its secrets and what is ``withheld``."""
     return {
         name: value
         for name, value in environ.items()
-        if name not in _REMOVED and not name.startswith(_REMOVED_PREFIXES)
+        if name not in _REMOVED and name not in withheld and not name.startswith(_REMOVED_PREFIXES)
     }
 
 
-def host_environment(environ: Mapping[str, str], mark: str) -> dict[str, str]:
+def host_environment(environ: Mapping[str, str], mark: str, withheld: Collection[str] = ()) -> dict[str, str]:
     """Give a host's environment: a kernel's, plus the mark."""
-    return {**kernel_environment(environ), MARK: mark}
+    return {**kernel_environment(environ, withheld), MARK: mark}
 
 
 @dataclass
@@ -49,12 +49,14 @@ class _Host:
 class Spawner:
     """Keeps the handles of the hosts that this server started; a host that has ended is reaped when asked after.
 
-    ``command`` is what a host is started with, the directory and incarnation follow it.
+    ``command`` is what a host is started with, the directory and incarnation follow it. ``withheld`` are variables of
+    this process that no host is given.
     """
 
-    def __init__(self, command: Sequence[str], clock: Callable[[], float]) -> None:
+    def __init__(self, command: Sequence[str], clock: Callable[[], float], withheld: Collection[str] = ()) -> None:
         self._command = list(command)
         self._clock = clock
+        self._withheld = withheld
         self._hosts: dict[str, _Host] = {}
 
     def spawn(self, site: Site, intent: Intent, account: Account | None = None) -> int:
@@ -79,10 +81,9 @@ class Spawner:
         self._hosts[intent.session_uuid] = _Host(process, intent.incarnation)
         return process.pid
 
-    @staticmethod
-    def _identity(site: Site, intent: Intent, account: Account | None) -> dict[str, Any]:
+    def _identity(self, site: Site, intent: Intent, account: Account | None) -> dict[str, Any]:
         if account is None:
-            return {"cwd": site.directory, "env": host_environment(os.environ, intent.mark)}
+            return {"cwd": site.directory, "env": host_environment(os.environ, intent.mark, self._withheld)}
         return account.popen({MARK: intent.mark})
 
     def running(self, session_uuid: str) -> int:
