@@ -171,7 +171,14 @@ def looping() -> Iterator[Callable[[AbstractAsyncContextManager[T]], T]]:
     try:
         yield enter
     finally:
-        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result(20)
+        asyncio.run_coroutine_threadsafe(_leave(stack), loop).result(20)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(20)
         loop.close()
+
+
+async def _leave(stack: contextlib.AsyncExitStack) -> None:
+    await stack.aclose()
+    # What is closed by now is let go of in the loop's next turns.
+    for _ in range(5):
+        await asyncio.sleep(0)

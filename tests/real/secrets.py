@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -78,3 +79,36 @@ def process_texts(processes: list[psutil.Process]) -> Iterator[tuple[str, bytes]
         with contextlib.suppress(psutil.NoSuchProcess):
             yield f"argv of {process.pid}", "\0".join(process.cmdline()).encode()
             yield f"environment of {process.pid}", repr(process.environ()).encode()
+
+
+class Watcher:
+    """Looks again and again what every process of this machine shows, of those whose environment names ``home``.
+
+    ``seen`` holds process id, command line and environment, each once.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.seen: set[tuple[int, bytes, bytes]] = set()
+        self._home = str(home).encode()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Watcher:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        while not self._over.wait(0.1):
+            self.look()
+
+    def look(self) -> None:
+        """Look once."""
+        for place in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                words, environment = (place / "cmdline").read_bytes(), (place / "environ").read_bytes()
+                if self._home in environment or self._home in words:
+                    self.seen.add((int(place.name), words, environment))

@@ -43,7 +43,9 @@ def test_the_doctor_says_no_secret(tmp_path: Path) -> None:
         assert "the refresh token" in sent and found.proxy.requests and not found.elsewhere.requests
         well = {row["subject"] for row in rows if row["check"] == "kernel gateway" and row["level"] == "ok"}
         assert {f"projects/local/locations/{name}" for name in found.services} | {GOOGLE} <= well
-        (denied,) = [row for row in rows if row["subject"].endswith("faults/locations/denied") and row["level"] == "fault"]
+        (denied,) = [
+            row for row in rows if row["subject"].endswith("faults/locations/denied") and row["level"] == "fault"
+        ]
         assert denied["why"] == "[hidden] may not; nor may [hidden]"
         check(found, examined(found, "-o", "table")[1])
         found.google_says_no = True

@@ -176,7 +176,8 @@ class Upstreams:
             return refused(words=f"{posted['assertion']} is over")
         if request.path.endswith("/channels"):
             # "/mirror/{mode}": all but the channels works.
-            mode = request.path.split("/")[2] if mode == "mirror" else mode
+            behind = request.path.split("/")[2]
+            mode = behind if behind in BEHIND else mode
         return redirect(request, self.elsewhere.url) if mode == "redirect" else MODES[mode](request)
 
     def received(self) -> bytes:
