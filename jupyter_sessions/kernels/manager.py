@@ -17,7 +17,6 @@ from typing import Any
 from jupyter_core.utils import ensure_async
 
 from jupyter_sessions.kernels.actions import Actions
-from jupyter_sessions.kernels.links import reachable
 from jupyter_sessions.kernels.refused import Refused
 from jupyter_sessions.kernels.registry import UNKNOWN, Registry, RemoteKernel, What, alive, utcnow
 
@@ -165,13 +164,16 @@ class SessionKernelManager(Base):  # type: ignore[misc]  # a mixin: its base is 
             return present.kernel_id
         name = str(kwargs.get("kernel_name") or "").lower()
         offer = registry.offers().get(name)
-        if (offer is None and "." in name) or (offer is not None and not reachable(offer.host)):
+        if (offer is None and "." in name) or (offer is not None and not registry.startable(offer)):
             # It looks like one of ours, and a page may be quicker than the start of the service.
             await registry.complete()
             offer = registry.offers().get(name)
         if kernel_id is None or present is not None or not super().__contains__(kernel_id):
             if offer is None and registry.ended(name):
                 raise Refused(409, f"cannot start a kernel of {name}: {registry.ended(name)}")
+            if offer is not None and not registry.startable(offer):
+                where = offer.host.session
+                raise Refused(503, f"cannot start a kernel of {name}: {where} does not answer yet; try again soon")
             if offer is not None:
                 cwd = None if path is None else self.cwd_for_path(path)
                 env = {key: value for key, value in (kwargs.get("env") or {}).items() if key == "JPY_SESSION_NAME"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.model.names import LOCAL
@@ -54,10 +54,25 @@ class Offer:
 
 
 def _titled(host: KernelHost, title: str) -> str:
+    return f"{host.display_name or host.session.id}: {_short_title(host, title)}"
+
+
+def _short_title(host: KernelHost, title: str) -> str:
     # A gateway of our own kind names the session already.
-    shown = host.display_name or host.session.id
-    known = host.gateway is not None and title.startswith((f"{shown}: ", f"{host.session.id}: "))
-    return title if known else f"{shown}: {title}"
+    for shown in (host.display_name, host.session.id) if host.gateway is not None else ():
+        if shown and title.startswith(f"{shown}: "):
+            return title[len(shown) + 2 :]
+    return title
+
+
+def to_remember(host: KernelHost) -> list[OfferedKernel]:
+    """Give what a session offers as it is to be named again while nothing is known of a gateway before it."""
+    found = []
+    for kernel in host.kernels:
+        title = _short_title(host, str(kernel.spec.get("display_name") or kernel.name))
+        spec = {**kernel.spec, "display_name": title}
+        found.append(replace(kernel, name=short_name(host, kernel.name), spec=spec))
+    return found
 
 
 def plain_name(host: KernelHost, kernel: str) -> str:

@@ -18,6 +18,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from jupyter_sessions.kernels.offers import to_remember
 from jupyter_sessions.kernels.registry import Registry, What
 from jupyter_sessions.kernels.remote_kernel import UNKNOWN, RemoteKernel, parse_time, utcnow
 from jupyter_sessions.kernels.starts import Asked
@@ -294,7 +295,7 @@ def _asked(database: sqlite3.Connection) -> list[Asked]:
 
 
 def _offer_values(host: KernelHost) -> tuple[str, str, str]:
-    kernels = [[kernel.name, dict(kernel.spec), kernel.resource_dir] for kernel in host.kernels]
+    kernels = [[kernel.name, dict(kernel.spec), kernel.resource_dir] for kernel in to_remember(host)]
     return (str(host.session), host.display_name, json.dumps(kernels))
 
 

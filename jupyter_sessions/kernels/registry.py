@@ -15,8 +15,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import NAMESPACE_URL, uuid5
 
-from jupyter_sessions.kernels.links import speaks_v1
+from jupyter_sessions.kernels.links import reachable, speaks_v1
 from jupyter_sessions.kernels.offers import Offer, name_offers, offered_as, plain_name
+from jupyter_sessions.kernels.reasons import end_reason
 from jupyter_sessions.kernels.remembered import Remembered
 from jupyter_sessions.kernels.remote_kernel import DEAD, UNKNOWN, RemoteKernel, parse_time, utcnow
 from jupyter_sessions.model.parents import session_of
@@ -278,6 +279,11 @@ class Registry:
             self._offers = name_offers(self.remembered.among(self._hosts), self._taken)
         return self._offers
 
+    def startable(self, offer: Offer) -> bool:
+        """Whether a kernel is offered now, and not only remembered."""
+        host = self.host(offer.host.session_uuid)
+        return host is not None and reachable(host) and offer.kernel in host.kernels
+
     def spec_name(self, host: KernelHost, host_kernel: str) -> str:
         """Give the kernelspec's name of a kernel of a session, also of one that the session does not offer."""
         offered = offered_as(host, host_kernel)
@@ -381,12 +387,6 @@ class Registry:
             except Exception:
                 # One room's fault must not keep the others from the news.
                 log.exception("a listener failed on %s of kernel %s", what, kernel.kernel_id)
-
-
-def end_reason(host: KernelHost) -> str:
-    """Say in words why the kernels of a session that is not ACTIVE are gone."""
-    ended = f"the session {host.session.id} is {host.state.name}"
-    return f"{ended}: {host.state_message}" if host.state_message else ended
 
 
 def _discard(listeners: list[Any], listener: object) -> None:

@@ -54,13 +54,15 @@ async function preferenceOf(
 ): Promise<Preference> {
   const { store, links } = context;
   if (!links.offered(session.name).length) {
-    await links.refresh();
+    await (session.state === 'ACTIVE' ? links.awaitOffers(session.name) : links.refresh());
   }
   const [spec] = links.offered(session.name);
   if (!spec) {
-    throw new Error(
-      `Session “${title(session)}” offers no kernel: it is ${session.state}. Wait until it is ACTIVE, then try again.`
-    );
+    const why =
+      session.state === 'ACTIVE'
+        ? 'its location says nothing of any. Look at the location, then try again.'
+        : `it is ${session.state}. Wait until it is ACTIVE, then try again.`;
+    throw new Error(`Session “${title(session)}” offers no kernel: ${why}`);
   }
   const [main] = which === 'main' ? await store.listKernels(session.name) : [];
   return main ? { name: spec.name, id: main.id } : { name: spec.name };

@@ -35,7 +35,9 @@ export const kernelsPlugin: JupyterFrontEndPlugin<IKernelLinks> = {
       // Only an ACTIVE session offers kernelspecs.
       const known = links.offered(session.name).length > 0;
       if ((session.state === 'ACTIVE') !== known || oldState === 'ACTIVE') {
-        links.refresh().catch(error => console.warn('The kernelspecs could not be listed', error));
+        const asked =
+          session.state === 'ACTIVE' ? links.awaitOffers(session.name) : links.refresh();
+        asked.catch(error => console.warn('The kernelspecs could not be listed', error));
       }
     });
     return links;

@@ -9,6 +9,9 @@ type Specs = Pick<KernelSpec.IManager, 'specs' | 'specsChanged' | 'refreshSpecs'
 type Kernels = Pick<Kernel.IManager, 'running' | 'runningChanged'>;
 type Notebooks = Pick<Session.IManager, 'running' | 'runningChanged'>;
 
+const OFFERS_MILLISECONDS = 20_000;
+const ASK_MILLISECONDS = 500;
+
 /** Which of the page's kernels and notebooks live in which session, from the lists that Lab keeps anyway. */
 export class KernelLinks implements IDisposable {
   constructor(
@@ -44,6 +47,27 @@ export class KernelLinks implements IDisposable {
   /** Ask the server for the kernelspecs again, so that launcher and picker follow. */
   async refresh(): Promise<void> {
     await this._specs.refreshSpecs();
+  }
+
+  /**
+   * Ask again and again until a session that has become ACTIVE offers a kernel, which behind another server takes a
+   * moment; resolves in any case, after 20 s at the latest. However many wait, there is one question at a time.
+   */
+  async awaitOffers(session: string): Promise<void> {
+    const end = Date.now() + OFFERS_MILLISECONDS;
+    while (!this._isDisposed && !this.offered(session).length && Date.now() < end) {
+      this._asking ??= this._ask();
+      await this._asking;
+    }
+  }
+
+  private async _ask(): Promise<void> {
+    try {
+      await this.refresh();
+      await new Promise(resolve => setTimeout(resolve, ASK_MILLISECONDS));
+    } finally {
+      this._asking = null;
+    }
   }
 
   /** What each kernel of a session does, as Lab knows it. */
@@ -154,6 +178,7 @@ export class KernelLinks implements IDisposable {
   }
 
   private _starts: ReadonlyMap<string, number> = new Map();
+  private _asking: Promise<void> | null = null;
   private readonly _sessions = new Map<string, string>();
   private readonly _documents = new Map<string, { label: string; kernel: string; id: string }>();
   private _isDisposed = false;
