@@ -85,6 +85,18 @@ assert process.start_time(child.pid) is None and process.children(own) == []
 """
 
 
+SERVE = """
+import runpy, sys
+sys.platform = "win32"
+sys.modules.update(dict.fromkeys(("fcntl", "resource", "pwd", "grp", "termios")))
+try:
+    runpy.run_module("jupyter_sessions.serve", run_name="__main__")
+except SystemExit as end:
+    print(end)
+    assert end.code not in (0, None)
+"""
+
+
 def played(script: str, *arguments: str, **more: str) -> str:
     """Run a script in an interpreter of its own and give what it prints; the test fails with its traceback."""
     home = Path(arguments[0]) if arguments and arguments[0].startswith("/") else Path("/")
@@ -111,9 +123,15 @@ def test_on_windows_the_extension_loads_and_says_what_is_missing(tmp_path: Path)
 def test_every_module_of_the_server_can_be_imported_on_windows() -> None:
     package = Path(__file__).parents[1] / "jupyter_sessions"
     found = [path.relative_to(package.parent).with_suffix("").parts for path in package.rglob("*.py")]
-    # A host never runs there.
-    names = [".".join(parts).removesuffix(".__init__") for parts in found if parts[1] not in ("host", "labextension")]
+    # A host never runs there, nor does the service, which says so.
+    elsewhere = {"host", "labextension", "serve"}
+    names = [".".join(parts).removesuffix(".__init__") for parts in found if parts[1] not in elsewhere]
     played(IMPORTS, json.dumps(names))
+
+
+def test_on_windows_the_service_says_that_it_needs_another_system() -> None:
+    told = played(SERVE)
+    assert "needs a POSIX system" in told and "Traceback" not in told
 
 
 def test_without_proc_processes_are_told_by_psutil() -> None:

@@ -19,9 +19,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-if os.name == "posix":
-    import fcntl
-
 log = logging.getLogger(__name__)
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@+-]{0,252}")
 NAME_RULE = "letters, digits and . _ @ + -, beginning with a letter, a digit or _"
@@ -134,6 +131,9 @@ def revoke_tokens(path: Path, name: str) -> int:
 
 def _rewrite(path: Path, change: Callable[[str], str], make: bool) -> None:
     """Replace a file whole, so that no reader sees half of it; whoever else rewrites it waits."""
+    # Here: there is none on Windows, where this module is still imported.
+    import fcntl
+
     path = Path(os.path.realpath(path.expanduser()))
     folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
