@@ -50,6 +50,8 @@ import importlib, json, pathlib, sys, asyncio, getpass, tempfile, subprocess, ps
 import jupyter_server.serverapp, jupyter_server.gateway.managers, jupyter_events
 
 sys.modules.update(dict.fromkeys(("fcntl", "resource", "pwd", "grp", "termios")))
+# What they do on Windows is their own affair.
+import rich.console, typer
 sys.platform = "win32"
 for name in json.loads(sys.argv[1]):
     importlib.import_module(name)

@@ -24,7 +24,7 @@ NOBODY = 65_534
 
 
 AS_NOBODY = f"""
-import jupyter_sessions.serve.__main__ as serve, os
+import jupyter_sessions.serve.__main__ as serve, jupyter_sessions.serve.app, os
 os.setgroups([]), os.setgid({NOBODY}), os.setuid({NOBODY})
 serve.main()
 """
