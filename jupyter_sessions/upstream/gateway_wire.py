@@ -57,6 +57,20 @@ def _loopback(host: str) -> bool:
         return False
 
 
+class GatewaySocket(HostSocket):
+    """An open websocket to a gateway; ``hidden`` are the credentials that it was opened with.
+
+    They do not stand in the reason of its end. Messages are as they came.
+    """
+
+    hidden = Hidden(NO_HEADERS)
+
+    def on_ws_connection_close(self, close_code: int | None = None, close_reason: str | None = None) -> None:
+        """Hear how it ended."""
+        reason = None if close_reason is None else self.hidden.of_header(close_reason)
+        super().on_ws_connection_close(close_code, reason)
+
+
 class Wire:
     """Speaks to the server at ``url`` (without a slash at its end); ``extra`` headers go with each request.
 
@@ -105,7 +119,7 @@ class Wire:
         max_message_size: int = 1 << 30,
         timeout: float = 10.0,
         sink: Sink | None = None,
-    ) -> HostSocket:
+    ) -> GatewaySocket:
         """Open a websocket; whoever asked closes it. ``max_message_size`` is bytes, ``timeout`` seconds."""
         headers = await self._headers()
         try:
@@ -161,20 +175,21 @@ class Wire:
         max_message_size: int,
         timeout: float,
         sink: Sink | None,
-    ) -> HostSocket:
+    ) -> GatewaySocket:
         try:
             url = self._target(path).replace("http", "ws", 1)
             request = httpclient.HTTPRequest(url, headers=self._sent(headers), **await self._options(timeout))
         except Exception as error:
             raise self._mapped(error) from None
         proxied: Any = httpclient._RequestProxy(request, httpclient.HTTPRequest._DEFAULTS)
-        connection = HostSocket(
+        connection = GatewaySocket(
             proxied, max_message_size=max_message_size, subprotocols=list(subprotocols) if subprotocols else None
         )
         # All are read when the connection starts to run, on the loop's next turn.
         connection.tcp_client = self._tunnel()
         connection.max_buffer_size = max(connection.max_buffer_size, max_message_size + 1024)
         connection._sink = sink
+        connection.hidden = Hidden(headers)
         try:
             await asyncio.shield(connection.connect_future)
         except asyncio.CancelledError:

@@ -9,13 +9,13 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
-from jupyter_sessions.engines.hostlink import HostSocket, HostUnreachable
+from jupyter_sessions.engines.hostlink import HostUnreachable
 from jupyter_sessions.model.api import Change, ListRequest, Reset
 from jupyter_sessions.model.errors import Internal, NotFound, SessionsError, Unavailable
-from jupyter_sessions.model.names import parse_session
+from jupyter_sessions.model.names import LocationName, parse_session
 from jupyter_sessions.model.pages import MAX_SIZE
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import format_time, parse_time
@@ -25,7 +25,8 @@ from jupyter_sessions.upstream.paths import location_path
 from jupyter_sessions.upstream.place import Place
 
 if TYPE_CHECKING:
-    from jupyter_sessions.upstream.gateway_wire import Wire
+    from jupyter_sessions.upstream.gateway_wire import GatewaySocket, Wire
+    from jupyter_sessions.upstream.hiding import Hidden
 
 log = logging.getLogger(__name__)
 KEPT = 10_000
@@ -43,9 +44,9 @@ MESSAGE = 1 << 20
 
 
 class Relayed:
-    """The feed of another server of ours. ``wire`` reaches its endpoint, ``probe`` asks whether it answers at all."""
+    """The feed of another server of ours. ``wire`` reaches its endpoint, ``probe`` asks whether it answers at all, and raises nothing."""
 
-    def __init__(self, place: Place, wire: Wire, probe: Callable[[], Any]) -> None:
+    def __init__(self, place: Place, wire: Wire, probe: Callable[[], Awaitable[None]]) -> None:
         self._place = place
         self._wire = wire
         self._probe = probe
@@ -59,6 +60,7 @@ class Relayed:
         self._live = False
         self._complete = False
         self._closed = False
+        self._alone: set[GatewaySocket] = set()
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -76,6 +78,8 @@ class Relayed:
         self._closed = True
         self._wake()
         await end([self._task])
+        for socket in list(self._alone):
+            socket.close()
         self._wire.close()
 
     def touch(self) -> None:
@@ -132,7 +136,9 @@ class Relayed:
     def _reflected(self, name: str, known: Known | None) -> bool:
         uuid, state = self._told.get(name, ("", State.STATE_UNSPECIFIED))
         if known is None:
-            return self._place.mirror.get(name) is None
+            # A session may be found gone while its last change is yet to be told.
+            gone = self._place.mirror.get(name) is None
+            return gone and (name not in self._told or state is State.STATE_UNSPECIFIED)
         if uuid == known.uuid:
             return _rank(state) >= _rank(known.session.state)
         before = self._place.mirror.get(name)
@@ -160,8 +166,7 @@ class Relayed:
             if why != told:
                 log.warning("the changes of %s are not told now: %s", self._place.location, why)
                 told = why
-            with contextlib.suppress(SessionsError):
-                await self._probe()
+            await self._probe()
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
             pause = min(2 * pause, PAUSE[1])
 
@@ -170,6 +175,8 @@ class Relayed:
         queue: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         socket = await self._open(self._newest, queue)
         try:
+            # A circuit that is open learns from this that the upstream is back.
+            await self._probe()
             if not self._complete:
                 await self._list()
             self._live = True
@@ -177,13 +184,14 @@ class Relayed:
                 batch = [await queue.get()]
                 while not queue.empty():
                     batch.append(queue.get_nowait())
-                await self._take([_read(self._place, message) for message in batch if message is not None])
+                location, hidden = self._place.location, socket.hidden
+                await self._take([read_change(location, one, hidden) for one in batch if one is not None])
                 if batch[-1] is None:
                     raise HostUnreachable(socket.close_reason or "the upstream ended its stream")
         finally:
             socket.close()
 
-    async def _open(self, after: int | None, queue: asyncio.Queue[str | bytes | None]) -> HostSocket:
+    async def _open(self, after: int | None, queue: asyncio.Queue[str | bytes | None]) -> GatewaySocket:
         path = self._path if after is None else f"{self._path}?after={after}"
         return await self._wire.websocket(path, max_message_size=MESSAGE, sink=queue.put_nowait)
 
@@ -275,13 +283,17 @@ class Relayed:
             socket = await self._open(after, queue)
         except HostUnreachable as error:
             raise Unavailable(f"the changes of {self._place.location} cannot be read now: {error.reason}") from None
+        self._alone.add(socket)
         try:
             while not self._closed:
                 message = await queue.get()
+                if message is None and self._closed:
+                    return
                 if message is None:
                     raise Unavailable(f"the changes of {self._place.location} broke off; ask again after the last one")
-                yield _read(self._place, message)
+                yield read_change(self._place.location, message, socket.hidden)
         finally:
+            self._alone.discard(socket)
             socket.close()
 
 
@@ -289,14 +301,19 @@ def _rank(state: State) -> int:
     return int(state) or len(State)
 
 
-def _read(place: Place, message: str | bytes) -> Change | Reset:
+def read_change(location: LocationName, message: str | bytes, hidden: Hidden) -> Change | Reset:
+    """Read a message of a change stream, without the credentials that the stream was opened with.
+
+    Raises Internal for what cannot be read.
+    """
     try:
-        data = json.loads(message)
+        content = hidden.of_bytes(message.encode() if isinstance(message, str) else message)
+        data = hidden.of_json(content, json.loads(content))
         sequence = int(data["sequence"])
         if data.get("reset"):
-            return Reset(place.location, sequence)
+            return Reset(location, sequence)
         return Change(
-            location=place.location,
+            location=location,
             sequence=sequence,
             session=str(data["session"]),
             session_uuid=str(data["sessionUuid"]),
@@ -306,4 +323,4 @@ def _read(place: Place, message: str | bytes) -> Change | Reset:
             time=parse_time(data["time"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise Internal(f"a change of {place.location} cannot be read: {error!r}") from None
+        raise Internal(f"a change of {location} cannot be read: {error!r}") from None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import hashlib
 import json
 import secrets
 import threading
@@ -99,6 +101,20 @@ def malformed(request: Request) -> Reply:
     return reply
 
 
+def closing(request: Request) -> Reply:
+    """Open a websocket, and close it with the credentials as the reason."""
+
+    async def reply(wire: Wire, request: Request) -> bool:
+        key = request.headers.get("sec-websocket-key", "") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+        accept = base64.b64encode(hashlib.sha1(key.encode(), usedforsecurity=False).digest()).decode()
+        await wire.send(head(101, {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Accept": accept}))
+        reason = (1011).to_bytes(2, "big") + said(request).encode()
+        await wire.send(bytes([0x88, len(reason)]) + reason)
+        return False
+
+    return reply
+
+
 def mirrored(parent: str, word: str) -> dict[str, Any]:
     """Give a session whose every text is the credentials."""
     return {
@@ -152,6 +168,7 @@ MODES: Mapping[str, Mode] = {
     "reset": reset,
     "nonsense": nonsense,
     "malformed": malformed,
+    "closing": closing,
     "mirror": mirror,
 }
 """By the first part of the path: every way to say credentials back."""

@@ -25,7 +25,7 @@ VARIABLE = "FAR_TOKEN"
 API, GATEWAY = "us-central1-dataproc.googleapis.com", "4711-dot-us-central1.kernels.googleusercontent.com"
 GOOGLE = "projects/somebodys/locations/us-central1"
 Enter = Callable[[AbstractAsyncContextManager[Any]], Any]
-BEHIND = ("refused", "denied", "page", "headers", "reset", "nonsense", "malformed", "redirect")
+BEHIND = ("refused", "denied", "page", "headers", "reset", "nonsense", "malformed", "closing", "redirect")
 """The modes in which a kernel gateway fails, or kernels' channels do, behind an API that works."""
 SOURCES = ("serve", "command", "environment")
 """The services, and the locations, by where the token comes from; the first one's from a file."""

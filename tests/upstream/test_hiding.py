@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 
 from jupyter_sessions.engines.hostlink import HostRefused
+from jupyter_sessions.model.api import Change
 from jupyter_sessions.model.errors import SessionsError
+from jupyter_sessions.model.names import LocationName
 from jupyter_sessions.upstream.errors import HIDDEN
 from jupyter_sessions.upstream.gateway_wire import Wire
 from jupyter_sessions.upstream.hiding import SHORT, Hidden
+from jupyter_sessions.upstream.stream import read_change
 from tests.faults.replies import HTML, JSON, raw
 from tests.faults.server import FaultServer, Request
 from tests.faults.server import Wire as Line
+from tests.real.echoing import closing
 from tests.upstream.carrying import SESSIONS, Passes, carried
 
 TOKEN = "QuiteLong/Token+of=4711"
@@ -108,3 +112,24 @@ async def test_a_gateways_answers_hold_it_no_more(status: int) -> None:
             await wire.websocket("/api/kernels/1/channels")
         assert TOKEN not in str(caught.value)
         wire.close()
+
+
+async def test_the_reason_of_a_websockets_end_holds_it_no_more() -> None:
+    async with FaultServer(route=closing) as server:
+        wire = Wire(server.url, Passes([TOKEN]))
+        socket = await wire.websocket("/api/kernels/1/channels")
+        assert await socket.read_message() is None
+        assert (socket.close_code, socket.close_reason) == (1011, HIDDEN)
+        socket.close()
+        wire.close()
+
+
+@pytest.mark.parametrize("escaped", [False, True])
+def test_a_change_that_is_told_holds_it_no_more(escaped: bool) -> None:
+    word = "".join(f"\\u{ord(sign):04x}" for sign in TOKEN) if escaped else TOKEN
+    told = (
+        f'{{"sequence": 1, "session": "{SESSIONS}/far-one", "sessionUuid": "u", "oldState": "CREATING", '
+        f'"newState": "ACTIVE", "stateMessage": "{word}", "time": "2026-01-01T00:00:00Z"}}'
+    )
+    change = read_change(LocationName("p", "l"), told, Hidden(HEADERS))
+    assert isinstance(change, Change) and change.state_message == HIDDEN
