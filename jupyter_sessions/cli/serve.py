@@ -45,6 +45,10 @@ def serve(
     certfile: Annotated[Path | None, typer.Option(help="The TLS certificate, with its chain, in PEM.")] = None,
     keyfile: Annotated[Path | None, typer.Option(help="The certificate's key, where it is another file.")] = None,
     behind_proxy: Annotated[bool, typer.Option("--behind-proxy", help="TLS ends at a proxy in front.")] = False,
+    template_kernels: Annotated[
+        bool,
+        typer.Option("--template-kernels", help="Offer a kernelspec for each template; starting it makes a session."),
+    ] = False,
     config: Annotated[
         Path | None, typer.Option(help="A Jupyter config file: ServeApp.identity_provider_class and the rest.")
     ] = None,
@@ -68,6 +72,8 @@ def serve(
     given = [*_written(options), *(f"--admin={name}" for name in admin or ())]
     if behind_proxy:
         given.append("--behind-proxy")
+    if template_kernels:
+        given.append("--template-kernels")
     if context.invoked_subcommand is None:
         _become(command(PROGRAM, given))
     if given:

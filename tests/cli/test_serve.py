@@ -74,7 +74,7 @@ def test_every_option_is_one_of_the_programs() -> None:
     text = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=60).stdout
     for _given, handed in OPTIONS.values():
         assert handed.partition("=")[0] in text, handed
-    assert "--behind-proxy" in text
+    assert "--behind-proxy" in text and "--template-kernels" in text
 
 
 @contextlib.contextmanager
