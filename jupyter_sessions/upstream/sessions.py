@@ -41,6 +41,7 @@ from jupyter_sessions.upstream.identity import Identity
 from jupyter_sessions.upstream.journal import Journal
 from jupyter_sessions.upstream.known import Known
 from jupyter_sessions.upstream.mirror import Mirror, last_known_token
+from jupyter_sessions.upstream.pagecache import Kept
 from jupyter_sessions.upstream.place import Place, RawPage
 from jupyter_sessions.upstream.poller import Pace
 from jupyter_sessions.upstream.pulse import Pulse
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 AWAY = (Unavailable, DeadlineExceeded)
+TEMPLATES_HOLD = 5.0
+"""Seconds for which a page of templates holds: no feed tells of their changes, and many browsers open at once."""
 REPEATED = 1000
 """How many creates of this server's callers are remembered by their request ids."""
 
@@ -84,6 +87,7 @@ class UpstreamSessions:
         mirror = Mirror(config.name, config.display_name)
         self._place = Place(config.name, self._calls, Journal(data_dir, config.name), mirror)
         self._feed = Follower(config, self._place, self._identity, self._pulse, credentials, make_gateway, pace)
+        self._templates = Kept[Page[SessionTemplate]]()
         self._repeated: OrderedDict[tuple[str, str], Operation] = OrderedDict()
 
     async def start(self) -> None:
@@ -238,7 +242,7 @@ class UpstreamSessions:
     async def create_template(self, caller: Caller, parent: LocationName, template: SessionTemplate) -> SessionTemplate:
         """Store a template there."""
         self._check(parent)
-        return await self._calls.create_template(template)
+        return await self._edited(self._calls.create_template(template))
 
     async def get_template(self, caller: Caller, name: TemplateName) -> SessionTemplate:
         """Give one template."""
@@ -249,19 +253,37 @@ class UpstreamSessions:
     async def list_templates(self, caller: Caller, parent: LocationName, request: ListRequest) -> Page[SessionTemplate]:
         """List templates."""
         self._check(parent, wildcard=True)
-        return await self._prompt(("templates", request), bind(self._calls.list_templates, request))
+        kept = self._templates.get(request, TEMPLATES_HOLD)
+        if kept is not None:
+            return kept
+        return await self._prompt(("templates", request), bind(self._read_templates, request))
+
+    async def _read_templates(self, request: ListRequest) -> Page[SessionTemplate]:
+        generation = self._place.shared.generation
+        page = await self._calls.list_templates(request)
+        if generation == self._place.shared.generation:
+            self._templates.put(request, page)
+        return page
+
+    async def _edited(self, call: Awaitable[T]) -> T:
+        """Await a call that changes templates, and answer no list of them from before it."""
+        try:
+            return await call
+        finally:
+            self._place.shared.changed()
+            self._templates.clear()
 
     async def update_template(
         self, caller: Caller, name: TemplateName, template: SessionTemplate, update_mask: Sequence[str] | None
     ) -> SessionTemplate:
         """Change a template."""
         self._check(name.parent)
-        return await self._calls.update_template(name, template, update_mask)
+        return await self._edited(self._calls.update_template(name, template, update_mask))
 
     async def delete_template(self, caller: Caller, name: TemplateName) -> None:
         """Remove a template."""
         self._check(name.parent)
-        await self._calls.delete_template(name)
+        await self._edited(self._calls.delete_template(name))
 
     async def get_operation(self, caller: Caller, name: OperationName) -> Operation:
         """Give one operation; what it says of its session is told before."""

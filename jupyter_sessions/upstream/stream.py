@@ -10,6 +10,7 @@ import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jupyter_sessions.engines.hostlink import HostUnreachable
@@ -37,14 +38,34 @@ PAUSE = (0.2, 10.0)
 """The first and the longest wait before a broken stream is opened again, in seconds."""
 PATIENCE = 2.0
 """Seconds that an answer waits for the stream to tell what it shows."""
+PARTING = 1.0
+"""Seconds that the upstream has to agree to a stream's end."""
 HOLD = 30.0
 """Seconds for which a page holds while the stream says nothing: samples of usage are not told."""
 MESSAGE = 1 << 20
 """Largest change that is read, in bytes."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Line:
+    """One open stream of the upstream's, its messages (None is its end), and whether it has ended."""
+
+    socket: GatewaySocket
+    queue: asyncio.Queue[str | bytes | None]
+    ended: asyncio.Event
+
+    async def close(self) -> None:
+        """Say goodbye and wait a moment for the answer."""
+        self.socket.close()
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(self.ended.wait(), PARTING)
+
+
 class Relayed:
-    """The feed of another server of ours. ``wire`` reaches its endpoint, ``probe`` asks whether it answers at all, and raises nothing."""
+    """The feed of another server of ours.
+
+    ``wire`` reaches its endpoint; ``probe`` asks whether it answers at all, and raises nothing.
+    """
 
     def __init__(self, place: Place, wire: Wire, probe: Callable[[], Awaitable[None]]) -> None:
         self._place = place
@@ -60,7 +81,7 @@ class Relayed:
         self._live = False
         self._complete = False
         self._closed = False
-        self._alone: set[GatewaySocket] = set()
+        self._alone: set[_Line] = set()
         self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -78,8 +99,7 @@ class Relayed:
         self._closed = True
         self._wake()
         await end([self._task])
-        for socket in list(self._alone):
-            socket.close()
+        await asyncio.gather(*(line.close() for line in self._alone))
         self._wire.close()
 
     def touch(self) -> None:
@@ -172,8 +192,7 @@ class Relayed:
 
     async def _follow(self) -> None:
         """Read the stream until it ends."""
-        queue: asyncio.Queue[str | bytes | None] = asyncio.Queue()
-        socket = await self._open(self._newest, queue)
+        line = await self._open(self._newest)
         try:
             # A circuit that is open learns from this that the upstream is back.
             await self._probe()
@@ -181,19 +200,27 @@ class Relayed:
                 await self._list()
             self._live = True
             while True:
-                batch = [await queue.get()]
-                while not queue.empty():
-                    batch.append(queue.get_nowait())
-                location, hidden = self._place.location, socket.hidden
+                batch = [await line.queue.get()]
+                while not line.queue.empty():
+                    batch.append(line.queue.get_nowait())
+                location, hidden = self._place.location, line.socket.hidden
                 await self._take([read_change(location, one, hidden) for one in batch if one is not None])
                 if batch[-1] is None:
-                    raise HostUnreachable(socket.close_reason or "the upstream ended its stream")
+                    raise HostUnreachable(line.socket.close_reason or "the upstream ended its stream")
         finally:
-            socket.close()
+            await line.close()
 
-    async def _open(self, after: int | None, queue: asyncio.Queue[str | bytes | None]) -> GatewaySocket:
+    async def _open(self, after: int | None) -> _Line:
         path = self._path if after is None else f"{self._path}?after={after}"
-        return await self._wire.websocket(path, max_message_size=MESSAGE, sink=queue.put_nowait)
+        queue: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        ended = asyncio.Event()
+
+        def take(message: str | bytes | None) -> None:
+            queue.put_nowait(message)
+            if message is None:
+                ended.set()
+
+        return _Line(await self._wire.websocket(path, max_message_size=MESSAGE, sink=take), queue, ended)
 
     async def _list(self) -> None:
         """Bring memory up to every session that there is."""
@@ -278,23 +305,20 @@ class Relayed:
 
     async def _upstreams(self, after: int) -> AsyncIterator[Change | Reset]:
         """Read a stream of the upstream's for one watcher alone."""
-        queue: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        location = self._place.location
         try:
-            socket = await self._open(after, queue)
+            line = await self._open(after)
         except HostUnreachable as error:
-            raise Unavailable(f"the changes of {self._place.location} cannot be read now: {error.reason}") from None
-        self._alone.add(socket)
+            raise Unavailable(f"the changes of {location} cannot be read now: {error.reason}") from None
+        self._alone.add(line)
         try:
-            while not self._closed:
-                message = await queue.get()
-                if message is None and self._closed:
-                    return
-                if message is None:
-                    raise Unavailable(f"the changes of {self._place.location} broke off; ask again after the last one")
-                yield read_change(self._place.location, message, socket.hidden)
+            while (message := await line.queue.get()) is not None:
+                yield read_change(location, message, line.socket.hidden)
+            if not self._closed:
+                raise Unavailable(f"the changes of {location} broke off; ask again after the last one")
         finally:
-            self._alone.discard(socket)
-            socket.close()
+            self._alone.discard(line)
+            await line.close()
 
 
 def _rank(state: State) -> int:

@@ -65,6 +65,7 @@ class TestServe(SessionsContract):
         token = told(tmp_path, served.token(OWN))
         config = upstream_at(served.url, name, token, request_timeout=10.0)
         async with proxy(config, tmp_path / "data") as sessions:
+            await sessions._place.read.wait()
             yield Subject(sessions, name, creator=OWN, one_caller=True)
 
 
@@ -88,6 +89,7 @@ class TestJupyterServer(SessionsContract):
         endpoint = f"{self.server.url}/jupyter-sessions"
         config = upstream_at(endpoint, LOCAL, told(tmp_path, TOKEN), request_timeout=10.0)
         async with proxy(config, tmp_path / "data") as sessions:
+            await sessions._place.read.wait()
             yield Subject(sessions, LOCAL, creator=owner_name(), one_caller=True)
 
 

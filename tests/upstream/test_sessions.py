@@ -155,7 +155,11 @@ async def test_callers_who_ask_the_same_share_one_request(tmp_path: Path) -> Non
         assert {session.name for session in many} == {str(name("there-one"))}
         assert far.counts["GET sessions"] == 1
         await asyncio.gather(*(api.list_templates(ME, FAR, ListRequest()) for _ in range(20)))
+        await api.list_templates(ME, FAR, ListRequest())
         assert far.counts["GET sessionTemplates"] == 1
+        made = await api.create_template(ME, FAR, SessionTemplate(name=f"{FAR}/sessionTemplates/small"))
+        listed = await api.list_templates(ME, FAR, ListRequest())
+        assert [template.name for template in listed.items] == [made.name], "what we changed is asked for anew"
 
 
 async def test_a_name_is_escaped_in_a_path(tmp_path: Path) -> None:
