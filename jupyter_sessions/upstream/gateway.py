@@ -370,6 +370,11 @@ def make_gateway(
     host = urlsplit(url).hostname or "" if not wrong else ""
     if not wrong and config.auth is Auth.GOOGLE and not host.endswith(GOOGLE_HOSTS):
         wrong = f"gateway: Google's credentials go only to *{' and *'.join(GOOGLE_HOSTS)}, not to {host}"
+    if not wrong and config.auth is Auth.BEARER and "{projectNumber}" in url:
+        # Google knows the number, and the token is none of Google's.
+        wrong = (
+            "gateway: {projectNumber} is looked up with Google's credentials alone; set the location's project_number"
+        )
     if wrong:
         log.error("location %s has no kernels: %s", name, wrong)
         return None

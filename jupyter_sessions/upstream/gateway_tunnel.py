@@ -23,8 +23,11 @@ _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6))
 def proxy_for(url: str, configured: str) -> str:
     """Give the proxy's URL on the way to ``url``, empty where there is none; ``configured`` outranks the environment.
 
-    From the environment it is what requests, which carries the location's other calls, takes from it.
+    From the environment it is what requests, which carries the location's other calls, takes from it. What is spoken
+    plainly stays on this machine: a proxy could read it.
     """
+    if urlsplit(url).scheme == "http":
+        return ""
     if configured:
         return configured
     from requests.utils import get_environ_proxies, select_proxy

@@ -295,6 +295,12 @@ NONE: list[tuple[LocationConfig, str, dict[str, Any], str]] = [
     (replace(OURS, gateway="https://me:secret@other.example"), "other", {}, "without user"),
     (replace(GOOGLE, gateway="https://evil.example"), "google", {}, "Google's credentials go only to"),
     (replace(GOOGLE, gateway="https://evilgoogleapis.com"), "google", {}, "Google's credentials go only to"),
+    (
+        replace(OURS, auth=Auth.BEARER, gateway="https://{projectNumber}.example"),
+        "other",
+        {},
+        "set the location's project_number",
+    ),
 ]
 
 

@@ -86,22 +86,29 @@ async def test_a_bundle_that_is_not_there_is_said() -> None:
             await wire.request("GET", "/api/kernels")
 
 
-@pytest.mark.parametrize("tls", [True, False])
-async def test_everything_goes_through_the_proxy(tmp_path: Path, tls: bool) -> None:
+async def test_everything_goes_through_the_proxy(tmp_path: Path) -> None:
     mine = authority(tmp_path, "gateway.test")
-    async with a_gateway(tls=mine.server if tls else None) as peer:
-        name = "gateway.test:443" if tls else f"localhost:{peer.port}"
-        url = "https://gateway.test" if tls else f"http://{name}"
-        async with Proxy({name: peer.port}) as proxy:
-            async with a_wire(url, verify=str(mine.bundle), proxy=proxy.url.replace("//", "//me:pa%3Ass@")) as wire:
-                await speak(wire, peer)
-            assert len(proxy.requests) == 2
-            for request in proxy.requests:
-                assert (request.method, request.target) == ("CONNECT", name)
-                pair = base64.b64decode(request.headers["proxy-authorization"].partition(" ")[2]).decode()
-                assert pair == "me:pa:ss"
-                assert TOKEN not in str(request)
-            assert all("Proxy-Authorization" not in headers for headers in peer.headers)
+    async with a_gateway(tls=mine.server) as peer, Proxy({"gateway.test:443": peer.port}) as proxy:
+        told = proxy.url.replace("//", "//me:pa%3Ass@")
+        async with a_wire("https://gateway.test", verify=str(mine.bundle), proxy=told) as wire:
+            await speak(wire, peer)
+        assert len(proxy.requests) == 2
+        for request in proxy.requests:
+            assert (request.method, request.target) == ("CONNECT", "gateway.test:443")
+            pair = base64.b64decode(request.headers["proxy-authorization"].partition(" ")[2]).decode()
+            assert pair == "me:pa:ss"
+            assert TOKEN not in str(request)
+        assert all("Proxy-Authorization" not in headers for headers in peer.headers)
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY", ""])
+async def test_what_is_spoken_plainly_goes_through_no_proxy(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    async with a_gateway() as peer, Proxy({f"127.0.0.1:{peer.port}": peer.port}) as proxy:
+        if name:
+            monkeypatch.setenv(name, proxy.url)
+        async with a_wire(peer.url, proxy="" if name else proxy.url) as wire:
+            await speak(wire, peer)
+        assert not proxy.requests, "it would read the token"
 
 
 async def test_the_environments_proxy_is_taken_as_requests_takes_it(
