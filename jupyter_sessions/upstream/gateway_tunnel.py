@@ -12,10 +12,14 @@ from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from tornado.iostream import IOStream, StreamClosedError, UnsatisfiableReadError
+from tornado.netutil import Resolver
 from tornado.tcpclient import TCPClient
 
 from jupyter_sessions.engines.hostlink import HostUnreachable
+from jupyter_sessions.upstream.offload import in_thread
 
+LOOK_UP = 5.0
+"""Seconds that looking up a name may take."""
 _ANSWER_BYTES = 1 << 16
 _KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 6))
 
@@ -58,11 +62,26 @@ def tls_context(verify: bool | str) -> ssl.SSLContext:
     return context
 
 
+class Lookups(Resolver):
+    """Looks names up on threads of their own: one that hangs must not hold what the whole server's threads do."""
+
+    async def resolve(
+        self, host: str, port: int, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[tuple[int, Any]]:
+        """Give the addresses of a host as (family, address); raises OSError, at the latest after LOOK_UP seconds."""
+        asked = in_thread(lambda: socket.getaddrinfo(host, port, family, socket.SOCK_STREAM), "gateway lookup")
+        try:
+            found = await asyncio.wait_for(asked, LOOK_UP)
+        except asyncio.TimeoutError:
+            raise socket.gaierror(socket.EAI_AGAIN, f"{host} could not be looked up within {LOOK_UP:g} s") from None
+        return [(row[0], row[4]) for row in found]
+
+
 class Tunnel(TCPClient):
     """Opens connections through ``proxy`` (an ``http://`` URL; its user and password go to it alone), or directly."""
 
     def __init__(self, proxy: str) -> None:
-        super().__init__()
+        super().__init__(Lookups())
         self._proxy = proxy
 
     def __repr__(self) -> str:

@@ -6,6 +6,8 @@ import asyncio
 import base64
 import contextlib
 import json
+import socket
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 import pytest
 
 from jupyter_sessions.engines.hostlink import AnswerLost, HostRefused, HostUnreachable
+from jupyter_sessions.upstream import gateway_tunnel
 from jupyter_sessions.upstream.gateway_wire import Wire, fault_of
 from tests.faults.certificates import authority
 from tests.faults.replies import black_hole, cut, html, redirect, reset, truncated
@@ -124,6 +127,36 @@ async def test_the_environments_proxy_is_taken_as_requests_takes_it(
         async with a_wire(peer.url, verify=str(mine.bundle)) as wire:
             assert (await wire.request("GET", "/api/kernels"))[0] == 200
         assert len(proxy.requests) == asked == 2
+
+
+async def test_a_name_that_is_not_answered_for_holds_up_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, go_on, look_up = threading.Semaphore(0), threading.Event(), socket.getaddrinfo
+
+    def hanging(host: str, *rest: Any, **more: Any) -> Any:
+        if host != "silent.test":
+            return look_up(host, *rest, **more)
+        asked.release()
+        go_on.wait(20)
+        raise socket.gaierror(socket.EAI_AGAIN, "try again")
+
+    monkeypatch.setattr(socket, "getaddrinfo", hanging)
+    monkeypatch.setattr(gateway_tunnel, "LOOK_UP", 0.3)
+    many = 40  # more than the loop's own threads
+    try:
+        async with a_wire("https://silent.test", verify=False) as wire:
+            dialing = [asyncio.ensure_future(wire.websocket("/api/kernels/k1/channels")) for _ in range(many)]
+            asking = asyncio.ensure_future(wire.request("GET", "/api/kernels"))
+            assert await asyncio.wait_for(asyncio.to_thread(_all_asked, asked, many), 10)
+            assert await asyncio.wait_for(asyncio.to_thread(int), 5) == 0
+            for fault in await asyncio.gather(*dialing, asking, return_exceptions=True):
+                assert isinstance(fault, HostUnreachable) and not isinstance(fault, AnswerLost)
+                assert "could not be looked up within 0.3 s" in fault.reason
+    finally:
+        go_on.set()
+
+
+def _all_asked(asked: threading.Semaphore, many: int) -> bool:
+    return all(asked.acquire(timeout=5) for _ in range(many))
 
 
 async def test_a_proxy_that_refuses_or_is_not_there_is_said() -> None:
