@@ -27,6 +27,10 @@ from tornado.websocket import WebSocketClientConnection, WebSocketError
 
 MAX_MESSAGE = 1 << 30
 """Largest websocket message a host may send, in bytes."""
+MAX_ANSWER = 16 << 20
+"""Largest answer to a request that is read, in bytes: a host is its user's own program and may send any."""
+MAX_TOLD = 2 << 20
+"""Largest message of a host's side stream that a service of several users reads, in bytes."""
 
 _SCHEME = "unix:"
 _REFUSED_RETRY = 0.02
@@ -243,7 +247,7 @@ class HostLink:
 
     def _http(self) -> SimpleAsyncHTTPClient:
         if self._client is None:
-            self._client = SimpleAsyncHTTPClient(force_instance=True, max_clients=100)
+            self._client = SimpleAsyncHTTPClient(force_instance=True, max_clients=100, max_body_size=MAX_ANSWER)
             self._client.tcp_client = _UnixClient(self._path, self.uid, 10.0)
         return self._client
 
@@ -281,7 +285,7 @@ def _decoded(body: bytes) -> Any:
         return None
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")
 
 

@@ -136,14 +136,25 @@ class GatewayKernels:
 
     async def find(self, api: SessionsApi, caller: Caller, kernel_id: str) -> KnownKernel:
         """Give a kernel, perhaps a dead one."""
-        await self.memory.ready()
-        for kernel in sorted(self.memory.find(kernel_id), key=lambda kernel: kernel.dead):
-            if await _sees(api, caller, kernel):
-                return kernel
-        silent = [host for host in await self._visible_hosts(api, caller) if self.memory.silent(host.session_uuid)]
+        self.memory.follow()
+        kernel = await self._known(api, caller, kernel_id)
+        if kernel is not None and not self.memory.silent(kernel.session_uuid):
+            return kernel
+        # One of the caller's hosts may be about to tell it.
+        hosts = await self._visible_hosts(api, caller)
+        kernel = await self._known(api, caller, kernel_id)
+        if kernel is not None:
+            return kernel
+        silent = [host for host in hosts if self.memory.silent(host.session_uuid)]
         if silent:
             raise Unavailable(f"the session {silent[0].session.id} has not told its kernels yet; repeat in a moment")
         raise NotFound(f"Kernel does not exist: {kernel_id}")
+
+    async def _known(self, api: SessionsApi, caller: Caller, kernel_id: str) -> KnownKernel | None:
+        for kernel in sorted(self.memory.find(kernel_id), key=lambda kernel: kernel.dead):
+            if await _sees(api, caller, kernel):
+                return kernel
+        return None
 
     async def start(
         self,
@@ -223,13 +234,18 @@ class GatewayKernels:
         return host
 
     async def _visible_hosts(self, api: SessionsApi, caller: Caller) -> list[KernelHost]:
-        """Give the hosts that can be spoken to of the sessions that the caller may see, the oldest session's first."""
-        await self.memory.ready()
+        """Give the hosts that can be spoken to of the sessions that the caller may see, the oldest session's first.
+
+        Waits until those, and no others, have told their kernels.
+        """
+        self.memory.follow()
         hosts = {host.session_uuid: host for host in self._hosts.kernel_hosts() if reached(host)}
         if not hosts:
             return []
         sessions = await _active(api, caller)
-        return [hosts[session.uuid] for session in reversed(sessions) if session.uuid in hosts]
+        visible = [hosts[session.uuid] for session in reversed(sessions) if session.uuid in hosts]
+        await self.memory.ready([host.session_uuid for host in visible])
+        return visible
 
 
 async def _active(api: SessionsApi, caller: Caller) -> list[Session]:

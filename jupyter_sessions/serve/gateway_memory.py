@@ -10,11 +10,11 @@ import contextlib
 import json
 import logging
 import random
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jupyter_sessions.engines.hostlink import HostLink, HostUnreachable
+from jupyter_sessions.engines.hostlink import MAX_TOLD, HostLink, HostUnreachable
 from jupyter_sessions.model.api import KernelHost, KernelHosts, Unsubscribe
 from jupyter_sessions.model.names import SessionName
 from jupyter_sessions.model.states import State
@@ -23,6 +23,8 @@ PATIENCE = 3.0
 """Seconds after which a host that has said nothing yet is waited for no longer."""
 KERNELS_KEPT = 1000
 """How many kernels of one session are remembered: a host is its user's own program and may say anything."""
+LOGOS_KEPT = 20
+"""How many logo files of one kernel are remembered."""
 DEAD_KEPT = 1000
 """How many dead kernels are remembered with their reason; the oldest go first."""
 SHUT_DOWN = "shut down"
@@ -31,7 +33,6 @@ SHUT_DOWN = "shut down"
 _DEAD = "dead"
 _WORDS = ("id", "name", "last_activity", "execution_state")
 _LONGEST_WORD, _LONGEST_REASON = 255, 1000
-_STREAM_MESSAGE = 16 << 20
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 
 
@@ -70,20 +71,28 @@ class KernelMemory:
 
     hosts: KernelHosts
     log: logging.Logger
-    _kernels: dict[tuple[str, str], KnownKernel] = field(default_factory=dict)
+    _kernels: dict[str, dict[str, KnownKernel]] = field(default_factory=dict)
+    _dead: dict[tuple[str, str], None] = field(default_factory=dict)
     _followers: dict[str, _Follower] = field(default_factory=dict)
     _deaths: dict[tuple[str, str], asyncio.Event] = field(default_factory=dict)
     _forgotten: set[tuple[str, str]] = field(default_factory=set)
     _unsubscribe: Unsubscribe | None = None
 
-    async def ready(self) -> None:
-        """Wait until every ACTIVE session's host has told its kernels, for each PATIENCE at most from its start."""
+    def follow(self) -> None:
+        """Begin to follow the hosts, unless that has begun."""
         if self._unsubscribe is None:
             self._unsubscribe = self.hosts.watch_hosts(self._changed)
             for host in self.hosts.kernel_hosts():
                 self._changed(host)
-        waits = [follower.heard_in_time() for follower in self._followers.values() if not follower.heard.is_set()]
-        await asyncio.gather(*waits)
+
+    async def ready(self, uuids: Collection[str]) -> None:
+        """Wait until the hosts of these sessions have told their kernels, for each PATIENCE at most from its start.
+
+        Name a caller's own sessions only: a host that says nothing keeps nobody else waiting.
+        """
+        self.follow()
+        followers = [self._followers[uuid] for uuid in uuids if uuid in self._followers]
+        await asyncio.gather(*(follower.heard_in_time() for follower in followers if not follower.heard.is_set()))
 
     async def close(self) -> None:
         """Follow no host any more."""
@@ -98,11 +107,11 @@ class KernelMemory:
 
     def of_session(self, uuid: str) -> list[KnownKernel]:
         """Give a session's kernels, oldest first, the dead too."""
-        return [kernel for (session, _), kernel in self._kernels.items() if session == uuid]
+        return list(self._kernels.get(uuid, {}).values())
 
     def find(self, kernel_id: str) -> list[KnownKernel]:
         """Give every kernel of this id; more than one only where two sessions were asked for the same."""
-        return [kernel for (_, each), kernel in self._kernels.items() if each == kernel_id]
+        return [kernels[kernel_id] for kernels in self._kernels.values() if kernel_id in kernels]
 
     def logos(self, uuid: str, kernel: str) -> Mapping[str, str]:
         """Give the logo files of a session's kernel by Jupyter's name of the resource, as the host told them."""
@@ -117,11 +126,11 @@ class KernelMemory:
     async def death(self, kernel: KnownKernel, seconds: float) -> str:
         """Wait for the news that a kernel is dead or gone, and give why; ``""`` where none has come by then."""
         key = (kernel.session_uuid, kernel.id)
-        if (known := self._kernels.get(key)) is not None and not known.dead:
+        if (known := self._known(key)) is not None and not known.dead:
             event = self._deaths.setdefault(key, asyncio.Event())
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(event.wait(), seconds)
-        known = self._kernels.get(key)
+        known = self._known(key)
         if known is None:
             return "the kernel was shut down"
         return known.message if known.dead else ""
@@ -132,7 +141,7 @@ class KernelMemory:
         """Take in a kernel that was started just now; what the stream has told of it meanwhile stays."""
         key = (host.session_uuid, str(model["id"]))
         self._forgotten.discard(key)
-        known = self._kernels.get(key)
+        known = self._known(key)
         if known is None or known.dead:
             self._put(host, model, seen=False)
 
@@ -152,12 +161,17 @@ class KernelMemory:
         elif kind == "gone":
             key = (host.session_uuid, str(event["id"]))
             self._forgotten.discard(key)
-            known = self._kernels.get(key)
-            reason = str(event.get("reason") or SHUT_DOWN)[:_LONGEST_REASON]
+            known = self._known(key)
+            reason = str(event.get("reason") or SHUT_DOWN)[:_LONGEST_REASON].encode(errors="replace").decode()
             if known is not None:
                 self._end(known, "" if reason == SHUT_DOWN else _words(reason))
 
+    def _known(self, key: tuple[str, str]) -> KnownKernel | None:
+        return self._kernels.get(key[0], {}).get(key[1])
+
     def _sync(self, host: KernelHost, models: list[Mapping[str, Any]]) -> None:
+        # However much a host says, the loop is everybody's.
+        models = models[:KERNELS_KEPT]
         for model in models:
             self._put(host, model, seen=True)
         named = {str(model["id"]) for model in models}
@@ -169,31 +183,43 @@ class KernelMemory:
                 self._end(kernel, "the kernel has ended")
             else:
                 # The list may be older than the start.
-                self._kernels[kernel.session_uuid, kernel.id] = replace(kernel, seen=True)
+                self._kernels[kernel.session_uuid][kernel.id] = replace(kernel, seen=True)
 
     def _put(self, host: KernelHost, model: Mapping[str, Any], seen: bool) -> None:
         stock = _stock(model)
         key = (host.session_uuid, stock["id"])
         dead = stock["execution_state"] == _DEAD
-        if key in self._forgotten or (dead and key not in self._kernels):
+        known = self._known(key) is not None
+        if key in self._forgotten or (dead and not known):
             return
-        if key not in self._kernels and len(self.of_session(host.session_uuid)) >= KERNELS_KEPT:
+        kernels = self._kernels.setdefault(host.session_uuid, {})
+        if not known and len(kernels) >= KERNELS_KEPT:
             return
         message = _words("died") if dead else ""
-        self._kernels[key] = KnownKernel(host.session, host.session_uuid, stock, message, seen)
+        kernels[stock["id"]] = KnownKernel(host.session, host.session_uuid, stock, message, seen)
+        self._dead.pop(key, None)
         if message:
+            self._dead[key] = None
             self._wake(key)
 
     def _end(self, kernel: KnownKernel, message: str) -> None:
         """Mark a kernel as dead because of ``message``, or forget it where there is none."""
         key = (kernel.session_uuid, kernel.id)
-        self._kernels.pop(key, None)
+        self._drop(key)
         if message:
             model = {**kernel.model, "execution_state": _DEAD, "connections": 0}
-            self._kernels[key] = replace(kernel, model=model, message=message)
-            for oldest in [key for key, each in self._kernels.items() if each.dead][:-DEAD_KEPT]:
-                del self._kernels[oldest]
+            self._kernels.setdefault(key[0], {})[key[1]] = replace(kernel, model=model, message=message)
+            self._dead[key] = None
+            while len(self._dead) > DEAD_KEPT:
+                self._drop(next(iter(self._dead)))
         self._wake(key)
+
+    def _drop(self, key: tuple[str, str]) -> None:
+        self._dead.pop(key, None)
+        kernels = self._kernels.get(key[0], {})
+        kernels.pop(key[1], None)
+        if not kernels:
+            self._kernels.pop(key[0], None)
 
     def _wake(self, key: tuple[str, str]) -> None:
         event = self._deaths.pop(key, None)
@@ -269,8 +295,9 @@ class _Follower:
         if self.logos:
             return
         status, answer = await self._link.request("GET", "/api/kernelspecs")
-        if status == 200 and isinstance(answer, dict):
-            self.logos = {name: _files(spec) for name, spec in answer.get("kernelspecs", {}).items()}
+        specs = answer.get("kernelspecs") if status == 200 and isinstance(answer, dict) else None
+        if isinstance(specs, dict):
+            self.logos = {kernel.name: _files(specs.get(kernel.name)) for kernel in self._host.kernels}
 
     async def _read(self) -> str:
         """Read the stream until it ends and give why, in words."""
@@ -287,29 +314,38 @@ class _Follower:
                 self._memory.take(self._host, event)
                 if event["type"] == "kernels":
                     self.heard.set()
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 ended.set_result(f"the host's stream cannot be read: {error}")
 
-        socket = await self._link.websocket("/host/stream", max_message_size=_STREAM_MESSAGE, sink=receive)
+        socket = await self._link.websocket("/host/stream", max_message_size=MAX_TOLD, sink=receive)
         try:
             return await ended
         finally:
             socket.close()
 
 
-def _files(spec: Mapping[str, Any]) -> dict[str, str]:
-    resources = spec.get("resources") or {}
-    return {key: path.rsplit("/", 1)[-1] for key, path in resources.items() if isinstance(path, str)}
+def _files(spec: Any) -> dict[str, str]:
+    """Give the logo files that a host's kernelspec names, as far as they can be told on."""
+    resources = spec.get("resources") if isinstance(spec, dict) else None
+    if not isinstance(resources, dict):
+        return {}
+    files = {key: path.rsplit("/", 1)[-1] for key, path in resources.items() if isinstance(path, str)}
+    return dict([(key, file) for key, file in files.items() if _word(key) and _word(file)][:LOGOS_KEPT])
 
 
 def _stock(model: Mapping[str, Any]) -> dict[str, Any]:
     """Give the stock keys of a model; raises ValueError or KeyError where they are not what Jupyter's are."""
     stock = {key: model[key] for key in (*_WORDS, "connections")}
-    if not all(isinstance(stock[key], str) and len(stock[key]) <= _LONGEST_WORD for key in _WORDS):
+    if not all(_word(stock[key]) for key in _WORDS):
         raise ValueError("a kernel's model has a word that is none or too long")
     if not isinstance(stock["connections"], int):
         raise ValueError("a kernel's model counts its connections in no number")
     return stock
+
+
+def _word(value: Any) -> bool:
+    """Whether a value is text, not long, that can be written as UTF-8: half a letter would fail whoever lists it."""
+    return isinstance(value, str) and len(value) <= _LONGEST_WORD and not any("\ud800" <= x <= "\udfff" for x in value)
 
 
 def _words(reason: str) -> str:

@@ -18,7 +18,7 @@ from jupyter_server.base.websocket import WebSocketMixin
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
-from jupyter_sessions.engines.hostlink import HostRefused, HostSocket, HostUnreachable
+from jupyter_sessions.engines.hostlink import MAX_MESSAGE, MAX_TOLD, HostRefused, HostSocket, HostUnreachable
 from jupyter_sessions.handlers.base import allow_list
 from jupyter_sessions.model.api import KernelHost
 from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, NotFound
@@ -80,11 +80,16 @@ class Relay(WebSocketMixin, WebSocketHandler, GatewayRules):
         self.set_header("Allow", ", ".join(allow_list(["GET"])))
         self.finish()
 
-    async def relay(self, host: KernelHost, path: str, protocols: Collection[str] = ()) -> None:
-        """Open the host's websocket at ``path``, then the client's, until either ends."""
+    async def relay(
+        self, host: KernelHost, path: str, protocols: Collection[str] = (), most: int = MAX_MESSAGE
+    ) -> None:
+        """Open the host's websocket at ``path``, then the client's, until either ends.
+
+        ``most`` is how many bytes a message of the host's may have.
+        """
         link = link_to(host)
         try:
-            self._socket = await link.websocket(path, list(protocols), sink=self._from_host)
+            self._socket = await link.websocket(path, list(protocols), max_message_size=most, sink=self._from_host)
         except HostRefused as error:
             if error.status == 404:
                 raise NotFound(f"the session {host.session.id} knows nothing at this path") from None
@@ -261,7 +266,7 @@ class StreamHandler(Relay):
         api, kernels = await self.setup.gate.api(), self.setup.kernels
         host = await kernels.session_host(api, self.caller, name)
         self._names: Callable[[str], str] = _names_of(host)
-        await self.relay(host, "/host/stream")
+        await self.relay(host, "/host/stream", most=MAX_TOLD)
 
     def on_message(self, message: str | bytes) -> Wait:
         """Ignore what is said: this stream only tells."""
@@ -271,7 +276,7 @@ class StreamHandler(Relay):
         """Give an event with its kernels' names as they are here; one that cannot be read passes as it is."""
         try:
             return json.dumps(_renamed(json.loads(message), self._names))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return message
 
 

@@ -23,19 +23,19 @@ async def read_kernels(host: KernelHost) -> Sequence[Mapping[str, Any]]:
 
     Raises Unavailable where the host does not answer.
     """
-    from jupyter_sessions.engines.hostlink import HostLink, HostUnreachable
+    from jupyter_sessions.engines.hostlink import MAX_TOLD, HostLink, HostUnreachable
 
     if not host.address:
         raise Unavailable(f"the host of {host.session} cannot be reached now; try again in a moment")
     link = HostLink(host.address, host.token, host.uid)
     try:
-        socket = await link.websocket("/host/stream", timeout=ANSWER_S)
+        socket = await link.websocket("/host/stream", max_message_size=MAX_TOLD, timeout=ANSWER_S)
         try:
             kernels = await asyncio.wait_for(_first(socket), ANSWER_S)
             return await _measured(socket, kernels)
         finally:
             socket.close()
-    except (HostUnreachable, asyncio.TimeoutError, ValueError, KeyError, TypeError) as error:
+    except (HostUnreachable, asyncio.TimeoutError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise Unavailable(f"the host of {host.session} does not answer: {error or 'it took too long'}") from error
     finally:
         link.close()

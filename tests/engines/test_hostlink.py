@@ -19,7 +19,7 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_unix_socket
 from tornado.websocket import WebSocketHandler
 
-from jupyter_sessions.engines.hostlink import HostLink, HostRefused, HostUnreachable, WrongPeer, peer_uid
+from jupyter_sessions.engines.hostlink import MAX_ANSWER, HostLink, HostRefused, HostUnreachable, WrongPeer, peer_uid
 
 TOKEN = "5ec7e7" * 10
 SEEN: list[str] = []
@@ -39,6 +39,10 @@ class Echo(web.RequestHandler):
             self.write("no json")
         elif what == "empty":
             self.set_status(204)
+        elif what == "huge":
+            self.write(b" " * (MAX_ANSWER + 1))
+        elif what == "deep":
+            self.write(b"[" * 100_000)
         elif what == "teapot":
             self.set_status(418)
             self.write({"message": "short and stout"})
@@ -127,6 +131,14 @@ async def test_any_status_is_an_answer_and_no_redirect_is_followed() -> None:
         assert await link.request("GET", "/r/empty") == (204, None)
         assert (await link.request("GET", "/r/moved"))[0] == 302
         assert len(SEEN) == 4
+
+
+async def test_an_answer_is_read_up_to_a_size_and_a_depth() -> None:
+    with serving() as path, linked(path) as link:
+        with pytest.raises(HostUnreachable):
+            await link.request("GET", "/r/huge")
+        assert await link.request("GET", "/r/deep") == (200, "[" * 100_000)
+        assert (await link.request("GET", "/r/one"))[0] == 200
 
 
 async def test_no_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -169,11 +169,11 @@ async def test_it_waits_for_a_hosts_first_word_but_for_a_silent_one_once(monkeyp
         with listening(peer):
             silent = host("silent-one")
             async with remembering(Hosts(peer.host(), silent)) as memory:
-                await memory.ready()
+                await memory.ready(["uuid-1", silent.session_uuid])
                 assert states(memory, "uuid-1") == {"k": ("idle", "")}
                 assert (memory.silent("uuid-1"), memory.silent(silent.session_uuid)) == (False, True)
                 begun = time.monotonic()
-                await memory.ready()
+                await memory.ready(["uuid-1", silent.session_uuid])
                 assert time.monotonic() - begun < 0.2
                 peer.tell({"type": "kernel", "kernel": model(state="busy")})
                 await until(lambda: states(memory, "uuid-1") == {"k": ("busy", "")})
@@ -185,7 +185,7 @@ async def test_a_stream_that_breaks_or_lies_is_read_anew_and_what_is_known_stays
         peer.models["k"] = model()
         with listening(peer):
             async with remembering(Hosts(peer.host())) as memory:
-                await memory.ready()
+                await memory.ready(["uuid-1"])
                 peer.tell({"type": "kernel", "kernel": {"id": "half"}})
                 await until(lambda: not peer.streams)
                 await until(lambda: peer.streams)
