@@ -157,7 +157,8 @@ class Journal:
             if (old.essence if old else None) == (new.essence if new else None):
                 continue
             rows[name] = old
-            if seen > started or (old is not None and new is not None and new.older_than(old)):
+            # What was seen after now was seen before the clock was set back.
+            if started < seen <= now or (old is not None and new is not None and new.older_than(old)):
                 continue
             rows[name] = new
             connection.execute(

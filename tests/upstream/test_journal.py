@@ -66,6 +66,18 @@ async def test_the_first_list_tells_nothing_and_the_next_what_differs(tmp_path: 
         assert stat.S_IMODE((tmp_path / FILE).stat().st_mode) == 0o600
 
 
+async def test_a_clock_that_was_set_back_keeps_nothing_as_it_was(tmp_path: Path) -> None:
+    async with journal(tmp_path) as made:
+        ahead = time.time_ns() + 3600 * SECOND
+        await made.whole([ACTIVE], ahead)
+        await made.some({NAME: None}, time.time_ns())
+        assert await made.rows() == {}
+        await made.whole([ENDED], ahead)
+        await made.whole([], ahead)
+        assert (await made.whole([ACTIVE], time.time_ns())).rows == {NAME: ACTIVE}
+        assert await made.rows() == {NAME: ACTIVE}
+
+
 async def test_what_was_seen_earlier_comes_too_late(tmp_path: Path) -> None:
     async with journal(tmp_path) as made, journal(tmp_path) as other:
         await made.whole([ACTIVE], NOW + 10)
