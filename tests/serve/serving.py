@@ -22,6 +22,8 @@ import psutil
 import pytest
 import requests
 
+from tests.serve.accounts import make_account
+
 LOCATION = "projects/local/locations/serve"
 START_SECONDS = 60.0
 PASSABLE = """
@@ -222,16 +224,6 @@ def passable() -> str:
     made = tempfile.mkdtemp(prefix="serve-", dir="/tmp")
     Path(made).chmod(0o711)
     return made
-
-
-def make_account(name: str) -> None:
-    """Make an account of this machine unless it is there; needs root."""
-    try:
-        pwd.getpwnam(name)
-    except KeyError:
-        # Another test may be at it, too: what counts is that it is there in the end.
-        subprocess.run(["useradd", "--create-home", name], capture_output=True, timeout=30, check=False)
-        pwd.getpwnam(name)
 
 
 @contextlib.asynccontextmanager

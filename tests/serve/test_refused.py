@@ -17,7 +17,8 @@ import pytest
 import requests
 
 from jupyter_sessions.serve.settings import Address, Refused
-from tests.serve.serving import LOCATION, OWN, Served, make_account, serving, until
+from tests.serve.accounts import make_account
+from tests.serve.serving import LOCATION, OWN, Served, serving, until
 
 NOBODY = 65_534
 """An account id without root's rights, for what a service refuses that is not root."""
