@@ -152,13 +152,18 @@ class Reconciler:
             self._hosts.put(kernel_host(SessionRow(ended, tracked.row.machine, tracked.row.lock_dir), None, ()))
 
     async def _introduce(self, tracked: Tracked) -> None:
-        """Put an ACTIVE session's host into memory, looking at it first unless it was just seen."""
+        """Put an ACTIVE session's host into memory, looking at it first unless it was just seen.
+
+        Requests wait for this; for a session that was late once they do not wait again, its visits go on looking.
+        """
         if tracked.place is Place.ELSEWHERE:
             return
-        if tracked.alive is None or not tracked.alive.address or tracked.kernels is None:
+        seen = tracked.alive is not None and tracked.alive.address and tracked.kernels is not None
+        if not seen and not tracked.late:
             try:
                 await asyncio.wait_for(self._meet(tracked), FOLLOW_S)
             except (OSError, SessionsError, asyncio.TimeoutError) as error:
+                tracked.late = isinstance(error, asyncio.TimeoutError)
                 log.warning("session %s cannot be looked at now: %s", tracked.row.id, error or "it took too long")
         self._hosts.put(kernel_host(tracked.row, tracked.alive, tracked.kernels or ()))
 
@@ -189,6 +194,8 @@ class Reconciler:
         before = tracked.due
         try:
             await self.actions().look(tracked)
+            if tracked.kernels is None and tracked.row.state is State.ACTIVE and tracked.alive is not None:
+                tracked.kernels = await self._engine.kernels(tracked.job)
             self._refresh(tracked)
             tracked.trouble = ""
             if tracked.due == before:
@@ -216,9 +223,10 @@ class Reconciler:
             self._tell_gone(tracked, tracked.seen)
         if not isinstance(tracked.seen, Alive) or tracked.kernels is None:
             return
-        known = self._hosts.get(tracked.row.uuid)
-        if known is None or (known.address, known.token) != (tracked.seen.address, tracked.seen.token):
-            self._hosts.put(kernel_host(tracked.row, tracked.alive, tracked.kernels))
+        known, now = self._hosts.get(tracked.row.uuid), kernel_host(tracked.row, tracked.alive, tracked.kernels)
+        mine = (now.address, now.token, now.kernels)
+        if known is None or (known.address, known.token, known.kernels) != mine:
+            self._hosts.put(now)
 
     def _tell_gone(self, tracked: Tracked, seen: Gone) -> None:
         """Tell the kernels room that a host is gone, before what it left has ended and the row says so."""

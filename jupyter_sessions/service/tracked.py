@@ -28,6 +28,7 @@ class Tracked:
 
     ``since`` is when this server first saw it in its phase, ``stop_since`` when it first did a step of its end,
     ``due`` when it looks again: all of the steady clock. ``trouble`` is what kept it from being looked at last time.
+    ``late``: a look at it took too long for a request to wait for.
     """
 
     row: SessionRow
@@ -40,6 +41,7 @@ class Tracked:
     heartbeat: Heartbeat | None = None
     stop_since: float | None = None
     trouble: str = ""
+    late: bool = False
     visit: asyncio.Task[None] | None = None
 
     @property

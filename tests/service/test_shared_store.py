@@ -67,6 +67,43 @@ async def test_sessions_that_are_slow_to_look_at_delay_an_answer_once(
         slow.hang.set()
 
 
+async def test_changes_of_a_session_that_hangs_hold_up_nobody_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "FOLLOW_S", 0.5)
+    engine = FakeEngine()
+    async with serving(tmp_path, engine=engine) as service:
+        session = await active(service, "stopped")
+        engine.blind, seen = "its host says nothing", engine.observed
+        await until(lambda: engine.observed > seen + 1)
+        engine.hang = asyncio.Event()
+        asked = time.monotonic()
+        for number in range(5):
+            changed = session.model_copy(update={"labels": {"number": str(number)}})
+            await service.update_session(ALICE, named("stopped"), changed, ["labels"])
+            await service.get_session(BOB, named("stopped"))
+        assert time.monotonic() - asked < 1.5
+        assert service.kernel_hosts()[0].address == ""
+        engine.blind = ""
+        engine.hang.set()
+        await until(lambda: service.kernel_hosts()[0].address)
+
+
+async def test_what_a_session_that_was_slow_offers_is_learned_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, slow = World(), FakeEngine()
+    async with serving(tmp_path, world) as service:
+        await active(service, "offering")
+    monkeypatch.setattr(reconciler, "FOLLOW_S", 0.1)
+    slow.world, slow.hang = world, asyncio.Event()
+    async with serving(tmp_path, engine=slow) as service:
+        assert [host.kernels for host in service.kernel_hosts()] == [()]
+        slow.hang.set()
+        await until(lambda: service.kernel_hosts()[0].kernels)
+        assert service.kernel_hosts()[0].address
+
+
 async def test_servers_never_both_act(tmp_path: Path) -> None:
     world = World()
     async with serving(tmp_path, world) as one, serving(tmp_path, world) as two, serving(tmp_path, world) as three:
