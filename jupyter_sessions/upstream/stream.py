@@ -168,8 +168,9 @@ class Relayed:
         pause, told = PAUSE[0], ""
         with contextlib.suppress(SessionsError):
             self._newest = self._floor = await self._place.journal.sequence() or None
+        clock = asyncio.get_running_loop().time
         while True:
-            why = "it ended"
+            why, began = "it ended", clock()
             try:
                 await self._follow()
             except HostUnreachable as error:
@@ -181,7 +182,8 @@ class Relayed:
                 why = str(error)
             finally:
                 heard, self._live = self._live, False
-            if heard:
+            # One that opens and breaks at once is no better than one that does not open.
+            if heard and clock() - began > PAUSE[1]:
                 pause, told = PAUSE[0], ""
             if why != told:
                 log.warning("the changes of %s are not told now: %s", self._place.location, why)
@@ -328,8 +330,10 @@ def _rank(state: State) -> int:
 def read_change(location: LocationName, message: str | bytes, hidden: Hidden) -> Change | Reset:
     """Read a message of a change stream, without the credentials that the stream was opened with.
 
-    Raises Internal for what cannot be read.
+    Of a change that says what is not known here, as a newer upstream's may, only that something changed is given: a
+    Reset. Raises Internal for what cannot be read.
     """
+    sequence: int | None = None
     try:
         content = hidden.of_bytes(message.encode() if isinstance(message, str) else message)
         data = hidden.of_json(content, json.loads(content))
@@ -347,4 +351,6 @@ def read_change(location: LocationName, message: str | bytes, hidden: Hidden) ->
             time=parse_time(data["time"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
+        if sequence is not None:
+            return Reset(location, sequence)
         raise Internal(f"a change of {location} cannot be read: {error!r}") from None
