@@ -62,7 +62,12 @@ class LocationCheck:
 
     async def _way(self) -> list[Finding]:
         config, inside = self._config, self._seconds * _INSIDE
-        way = reaching.way_to(config, config.endpoint)
+        try:
+            way = reaching.way_to(config, config.endpoint)
+        except ValueError:
+            # Its words would quote a part of a password.
+            remedy = "mend HTTPS_PROXY: in a password, signs such as / and @ must be percent-encoded (%2F, %40)"
+            return [fault(reaching.CONNECT, self._subject, "the proxy of the environment is no URL", "", remedy)]
         name = config.name
         url = f"{config.endpoint}/v1/projects/{quote(name.project, safe='')}/locations/{quote(name.location, safe='')}"
         steps: list[tuple[str, Callable[[], list[Finding]]]] = [

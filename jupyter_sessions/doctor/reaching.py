@@ -32,7 +32,7 @@ class Way:
 
 
 def way_to(config: LocationConfig, url: str) -> Way:
-    """Give the way to the server of a URL."""
+    """Give the way to the server of a URL; raises ValueError where a proxy of the environment is no URL."""
     parts = urlsplit(url)
     proxy = proxies(config, url).get("https", "") if parts.scheme == "https" else ""
     first = urlsplit(proxy if "://" in proxy else f"http://{proxy}") if proxy else parts

@@ -311,6 +311,14 @@ async def test_a_proxy_is_tried_in_the_servers_place(tmp_path: Path) -> None:
             assert refused.check == "answer" and "NO_PROXY" in refused.remedy
 
 
+async def test_a_proxy_of_the_environment_that_is_no_url_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://user:hidden/word@proxy.example:3128")
+    found = bad(await examined(config("https://jupyter.example")))
+    assert (found.check, found.what) == ("connection", "the proxy of the environment is no URL")
+    assert "hidden" not in repr(found) and "percent" in found.remedy
+
+
 async def test_locations_are_tried_at_the_same_time(tmp_path: Path) -> None:
     with silent() as one, silent() as two, silent() as three:
         began = time.monotonic()
