@@ -7,14 +7,16 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from jupyter_sessions.config.locations import Auth
-from jupyter_sessions.engines.hostlink import HostSocket, HostUnreachable, Sink
+from jupyter_sessions.engines.hostlink import HostUnreachable
 from jupyter_sessions.upstream.ending import end
-from jupyter_sessions.upstream.gateway_channels import proved
 from jupyter_sessions.upstream.gateway_follow import Book, Follower, Stream, Take
+from jupyter_sessions.upstream.gateway_link import GatewayLink
+from jupyter_sessions.upstream.gateway_logos import MAX_LOGO, Pictures
 from jupyter_sessions.upstream.gateway_specs import Specs, models_of
 from jupyter_sessions.upstream.gateway_wire import NO_HEADERS, Wire, fault_of
 
@@ -56,6 +58,7 @@ class LocationGateway:
         self._extra = NO_HEADERS if streams else GOOGLE_HEADERS
         self._wire: Wire | None = self._made(self.url, self._extra) if self.url else None
         self._specs, self._book = Specs(), Book()
+        self._pictures = Pictures(self._fetch_logo, self._tell)
         self._warned: set[str] = set()
         self._followers: list[Follower] = []
         self._side_streams: list[Stream] = []
@@ -79,6 +82,7 @@ class LocationGateway:
         """End what is under way; open websockets stay their owners'."""
         task, self._task = self._task, None
         await end([task])
+        await self._pictures.close()
         for stream in self._side_streams:
             stream.close()
         self._side_streams.clear()
@@ -101,11 +105,14 @@ class LocationGateway:
         found = self._specs.of(str(session))
         if not found and self._task is not None:
             self._miss()
-        return found
+        return self._pictured(found)
 
     def loose(self, known: Collection[str] | None = None) -> Sequence[OfferedKernel]:
         """Give what belongs to no session, from memory; with ``known`` also what names a session not among these."""
-        return self._specs.loose(known)
+        return self._pictured(self._specs.loose(known))
+
+    def _pictured(self, kernels: Sequence[OfferedKernel]) -> Sequence[OfferedKernel]:
+        return [replace(kernel, resource_dir=self._pictures.folder(kernel.name)) for kernel in kernels]
 
     def watch(self, listener: Callable[[], None]) -> Unsubscribe:
         """Call ``listener`` on the loop whenever ``url``, ``offered`` or ``loose`` has changed."""
@@ -235,6 +242,7 @@ class LocationGateway:
         if specs != self._specs:
             self._specs = specs
             self._tell()
+        self._pictures.want(specs.logos)
 
     async def _read_specs(self) -> Specs:
         answer = await self._get("/api/kernelspecs")
@@ -254,6 +262,9 @@ class LocationGateway:
             return answer
         said = answer.get("message") if isinstance(answer, Mapping) else None
         raise HostUnreachable(f"it answers {status} to {path}" + (f": {said}" if said else ""))
+
+    async def _fetch_logo(self, path: str) -> tuple[int, bytes]:
+        return await self.wire.read(path, MAX_LOGO, self._config.request_timeout)
 
     async def _find(self) -> None:
         """Fill in the project's number, asked of the Resource Manager."""
@@ -282,73 +293,6 @@ class LocationGateway:
                 listener()
             except Exception:
                 log.exception("a listener failed on news of the gateway of %s", self._config.name)
-
-
-class GatewayLink:
-    """A KernelLink through one gateway."""
-
-    def __init__(self, gateway: LocationGateway) -> None:
-        self._gateway = gateway
-
-    async def request(self, method: str, path: str, body: Any = None, timeout: float = 10.0) -> tuple[int, Any]:
-        """Send one request and give status and answer; raises HostUnreachable."""
-        asking = self._gateway.wire.request(method, path, body, timeout)
-        if method == "POST" and path == "/api/kernels":
-            return await self._gateway.started(asking)
-        status, answer = await asking
-        parts = path.split("/")
-        if method == "DELETE" and status in (204, 404) and len(parts) == 4:
-            self._gateway.ended(unquote(parts[3]))
-        return status, answer
-
-    async def websocket(
-        self,
-        path_and_query: str,
-        subprotocols: Sequence[str] = (),
-        max_message_size: int = 1 << 30,
-        timeout: float = 10.0,
-        sink: Sink | None = None,
-    ) -> HostSocket:
-        """Open a websocket; where channels may stay mute, once they have said something. Raises HostUnreachable."""
-        gateway = self._gateway
-
-        async def opening(into: Sink | None) -> HostSocket:
-            return await gateway.wire.websocket(path_and_query, subprotocols, max_message_size, timeout, into)
-
-        if sink is None:
-            return await opening(None)
-        tracked = _Tracked(gateway, sink)
-        try:
-            if gateway.v1:
-                return await opening(tracked.take)
-            parts = urlsplit(path_and_query)
-            kernel_id = unquote(parts.path.split("/")[3])
-            session_id = (parse_qs(parts.query).get("session_id") or [""])[0]
-            return await proved(opening, tracked.take, session_id, lambda: gateway.busy(kernel_id))
-        except BaseException:
-            tracked.end()
-            raise
-
-    def close(self) -> None:
-        """Do nothing: connections are the gateway's."""
-
-
-class _Tracked:
-    """A sink that says once when its websocket has ended."""
-
-    def __init__(self, gateway: LocationGateway, sink: Sink) -> None:
-        self._sink = sink
-        self._closed: Callable[[], None] | None = gateway.opened()
-
-    def take(self, message: str | bytes | None) -> Awaitable[None] | None:
-        if message is None:
-            self.end()
-        return self._sink(message)
-
-    def end(self) -> None:
-        closed, self._closed = self._closed, None
-        if closed is not None:
-            closed()
 
 
 def make_gateway(

@@ -7,24 +7,29 @@ from typing import Any
 
 from jupyter_sessions.model.api import OfferedKernel
 from jupyter_sessions.model.parents import session_named
+from jupyter_sessions.upstream.gateway_logos import logos_of
 
 # What a kernelspec says besides its own fields, which a picker is to know.
 _SHOWN = ("display_name", "language", "interrupt_mode", "metadata", "kernel_protocol_version")
 
 
 class Specs:
-    """One answer of ``/api/kernelspecs``, sorted by what the specs belong to."""
+    """One answer of ``/api/kernelspecs``, sorted by what the specs belong to; ``logos`` are their logos' paths."""
 
     def __init__(self, answer: object = None) -> None:
         body: Mapping[str, Any] = answer if isinstance(answer, Mapping) else {}
         listed = body.get("kernelspecs")
         self._by_session: dict[str, list[OfferedKernel]] = {}
         self._loose: list[OfferedKernel] = []
+        self.logos: dict[str, dict[str, str]] = {}
         for key, entry in listed.items() if isinstance(listed, Mapping) else ():
             offered = _offered(str(key), entry)
             if offered is None:
                 continue
             session = session_named(entry.get("resources"))
+            logos = logos_of(entry.get("resources"))
+            if logos:
+                self.logos[offered.name] = logos
             if session:
                 self._by_session.setdefault(session, []).append(offered)
             else:

@@ -93,7 +93,7 @@ class Wire:
         self._host = urlsplit(url).netloc
         self._credentials, self._extra, self._verify, self._proxy = credentials, extra, verify, proxy
         self._context: asyncio.Task[ssl.SSLContext] | None = None
-        self._client: SimpleAsyncHTTPClient | None = None
+        self._clients: dict[int, SimpleAsyncHTTPClient] = {}
 
     def __repr__(self) -> str:
         return f"Wire({self.url!r})"
@@ -104,13 +104,24 @@ class Wire:
         ``timeout`` is seconds for each of at most two tries (the second after a 401). What the gateway says back of the
         credentials is left out.
         """
+        response, hidden = await self._answer(method, path, body, timeout, MAX_BODY)
+        return response.code, _decoded(response.body, hidden)
+
+    async def read(self, path: str, limit: int, timeout: float = 10.0) -> tuple[int, bytes]:
+        """Get status and bytes of what is at ``path``; more than ``limit`` bytes is no answer. Else as ``request``."""
+        response, hidden = await self._answer("GET", path, None, timeout, limit)
+        return response.code, hidden.of_bytes(response.body)
+
+    async def _answer(
+        self, method: str, path: str, body: Any, timeout: float, limit: int
+    ) -> tuple[httpclient.HTTPResponse, Hidden]:
         for last in (False, True):
             headers = await self._headers()
-            response = await self._fetch(method, path, body, timeout, headers)
+            response = await self._fetch(method, path, body, timeout, headers, limit)
             if response.code != 401 or last:
                 break
             self._credentials.refused(headers)
-        return response.code, _decoded(response.body, Hidden(headers))
+        return response, Hidden(headers)
 
     async def websocket(
         self,
@@ -133,9 +144,9 @@ class Wire:
 
     def close(self) -> None:
         """Close the HTTP client; open websockets stay their owners'."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        for client in self._clients.values():
+            client.close()
+        self._clients.clear()
 
     async def _headers(self) -> Mapping[str, str]:
         try:
@@ -145,7 +156,7 @@ class Wire:
             raise HostUnreachable(f"{error.message} {steps}".strip()) from None
 
     async def _fetch(
-        self, method: str, path: str, body: Any, timeout: float, headers: Mapping[str, str]
+        self, method: str, path: str, body: Any, timeout: float, headers: Mapping[str, str], limit: int
     ) -> httpclient.HTTPResponse:
         payload = None if body is None else json.dumps(body)
         if payload is None and method in ("POST", "PUT", "PATCH"):
@@ -157,7 +168,7 @@ class Wire:
         except Exception as error:
             raise self._mapped(error) from None
         try:
-            return await self._http().fetch(request, raise_error=False)
+            return await self._http(limit).fetch(request, raise_error=False)
         except (HTTPStreamClosedError, HTTPTimeoutError) as error:
             if "during request" in str(error) or isinstance(error, HTTPStreamClosedError):
                 raise AnswerLost(f"{self._host} gave no answer: {error.message}") from None
@@ -210,11 +221,13 @@ class Wire:
     def _tunnel(self) -> Tunnel:
         return Tunnel(proxy_for(self.url, self._proxy))
 
-    def _http(self) -> SimpleAsyncHTTPClient:
-        if self._client is None:
-            self._client = SimpleAsyncHTTPClient(force_instance=True, max_clients=100, max_body_size=MAX_BODY)
-            self._client.tcp_client = self._tunnel()
-        return self._client
+    def _http(self, limit: int) -> SimpleAsyncHTTPClient:
+        client = self._clients.get(limit)
+        if client is None:
+            client = SimpleAsyncHTTPClient(force_instance=True, max_clients=100, max_body_size=limit)
+            client.tcp_client = self._tunnel()
+            self._clients[limit] = client
+        return client
 
     async def _options(self, timeout: float) -> dict[str, Any]:
         return {
