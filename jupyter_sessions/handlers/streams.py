@@ -25,6 +25,8 @@ from jupyter_sessions.model.names import LocationName
 
 KEEPALIVE = 15.0
 """How often a silent stream of server-sent events says that it lives, in seconds."""
+LISTENS = 1 << 16
+"""The most bytes that a client may send in one message of a stream that only tells: all are ignored."""
 _SEQUENCE = re.compile(r"[0-9]{1,18}")
 _VERSIONS = ("7", "8", "13")
 
@@ -86,6 +88,11 @@ class WatchHandler(WebSocketMixin, WebSocketHandler, ApiRules):
         """Take what the extension hands over."""
         self.setup = setup
         self._relay: asyncio.Task[None] | None = None
+
+    @property
+    def max_message_size(self) -> int:
+        """The most bytes of one message of the client's, of which none is wanted."""
+        return LISTENS
 
     async def prepare(self) -> None:  # type: ignore[override]  # Jupyter's takes a private keyword
         """Judge the request as every other one, before anything is upgraded."""

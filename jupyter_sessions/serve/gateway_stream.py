@@ -20,6 +20,7 @@ from tornado.websocket import WebSocketClosedError, WebSocketHandler
 
 from jupyter_sessions.engines.hostlink import MAX_MESSAGE, MAX_TOLD, HostRefused, HostSocket, HostUnreachable
 from jupyter_sessions.handlers.base import allow_list
+from jupyter_sessions.handlers.streams import LISTENS
 from jupyter_sessions.model.api import KernelHost
 from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, NotFound
 from jupyter_sessions.model.names import parse_session
@@ -258,6 +259,11 @@ class StreamHandler(Relay):
 
     The host's own events, but that a kernel's ``name`` is that of its kernelspec here.
     """
+
+    @property
+    def max_message_size(self) -> int:
+        """The most bytes of one message of the client's, of which none is wanted."""
+        return LISTENS
 
     async def get(self) -> None:
         """Relay it."""

@@ -14,7 +14,7 @@ from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, websocket_connect
 
 from jupyter_sessions.handlers import streams
-from jupyter_sessions.handlers.streams import parse_after
+from jupyter_sessions.handlers.streams import LISTENS, parse_after
 from jupyter_sessions.model.api import Reset
 from jupyter_sessions.model.errors import InvalidArgument, Unavailable
 from jupyter_sessions.model.names import LOCAL, LocationName
@@ -102,6 +102,18 @@ async def test_a_websocket_tells_changes_as_they_come(api: ScriptedSessions, ser
     }
     api.tell(Reset(LOCAL, 9))
     assert await read(socket) == {"reset": True, "sequence": 9}
+    socket.close()
+    await until(lambda: api.readers == 0, "the feed to lose its reader")
+
+
+async def test_a_client_that_sends_much_is_cut_off(api: ScriptedSessions, server: Server, jp_serverapp: Any) -> None:
+    jp_serverapp.web_app.settings["websocket_max_message_size"] = 1 << 30
+    socket = await server.socket(WATCH)
+    await socket.write_message("x" * 1000)
+    api.tell(change(LOCAL, 1))
+    assert (await read(socket))["sequence"] == 1
+    await socket.write_message("x" * (LISTENS + 1))
+    assert await read(socket) is None
     socket.close()
     await until(lambda: api.readers == 0, "the feed to lose its reader")
 
