@@ -58,7 +58,7 @@ class Proxy:
                     writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
                 else:
                     await _tunnel(reader, writer, port)
-        writer.close()
+        await _closed(writer)
 
 
 async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
@@ -70,7 +70,14 @@ async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, po
     finally:
         for pump in pumps:
             pump.cancel()
-        there_writer.close()
+        await _closed(there_writer)
+
+
+async def _closed(writer: asyncio.StreamWriter) -> None:
+    """Close a connection and hear how it ended: a reset that nobody hears is complained about at the loop's end."""
+    writer.close()
+    with contextlib.suppress(OSError, asyncio.CancelledError):
+        await writer.wait_closed()
 
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
