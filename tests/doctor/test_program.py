@@ -133,12 +133,20 @@ def test_black_holes_do_not_hold_its_end(home: Home) -> None:
     assert code == 1 and len(told(report, "tls")) == 4 and time.monotonic() - began < 15
 
 
+INTERRUPTIBLE = """
+import runpy, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+runpy.run_module("jupyter_sessions.doctor", run_name="__main__")
+"""
+"""The program as a terminal starts it: whoever starts it in the background has it ignore an interrupt."""
+
+
 def test_it_can_be_interrupted(home: Home) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         home.configure(
             f"locations:\n  - {{project: p, location: r, endpoint: 'https://127.0.0.1:{server.getsockname()[1]}'}}\n"
         )
-        argv = [sys.executable, "-m", "jupyter_sessions.doctor", "--seconds=60"]
+        argv = [sys.executable, "-c", INTERRUPTIBLE, "--seconds=60"]
         running = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True, env=home.environment())
         assert running.stderr is not None
         for line in running.stderr:

@@ -93,7 +93,7 @@ class FaultServer:
         self._route: Script = route or (lambda request: otherwise or ok())
         self._tls = tls
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     @property
     def url(self) -> str:
@@ -129,17 +129,21 @@ class FaultServer:
     ) -> None:
         assert self._server is not None
         self._server.close()
-        for task in list(self._open):
+        serving = dict(self._open)
+        for task in serving:
             task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
+        await asyncio.gather(*serving, return_exceptions=True)
+        for writer in serving.values():
+            # One whose task had not begun was closed by nobody.
+            writer.close()
         await self._server.wait_closed()
         self._server = None
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._open.add(task)
-        task.add_done_callback(self._open.discard)
+        self._open[task] = writer
+        task.add_done_callback(lambda done: self._open.pop(done, None))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A client that went away, in whatever way, ends its connection and nothing else.

@@ -37,7 +37,7 @@ def read(key):
     return libc.syscall(250, ctypes.c_long(11), ctypes.c_long(key), ctypes.create_string_buffer(64), ctypes.c_long(64))
 """
 """Puts a key into the session keyring, looks for it, reads one: add_key and keyctl."""
-PROMPT = 5.0
+PROMPT = 20.0
 """Seconds in which a service that is not kept waiting answers."""
 
 
