@@ -210,9 +210,13 @@ async def test_a_slow_location_is_given_up(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_a_location_that_cannot_be_read_is_named_whatever_the_reason(failure: type[SessionsError]) -> None:
     router, (near, far) = routed(NEAR, FAR)
     near.sessions = [session(NEAR, "near", 1)]
-    far.failures = {"list_sessions": failure("not today"), "list_operations": failure("not today")}
+    far.failures = {f"list_{what}": failure("not today") for what in ("sessions", "templates", "operations")}
     page = await router.list_sessions(ME, ALL, ListRequest())
     assert [ids([page]), page.unreachable] == [["near"], [str(FAR)]]
+    templates = await router.list_templates(ME, ALL, ListRequest())
+    assert [len(templates.items), templates.unreachable] == [1, [str(FAR)]]
+    operations = await router.list_operations(ME, ALL, ListRequest(), True)
+    assert [len(operations.items), operations.unreachable] == [1, [str(FAR)]]
     with pytest.raises(failure, match="not today"):
         await router.list_operations(ME, ALL, ListRequest())
 
