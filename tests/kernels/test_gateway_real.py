@@ -22,6 +22,7 @@ from tests.kernels.gateway_peer import PARENT, Gateway, starter_of
 from tests.kernels.gateway_room import GatewayRoom, a_cell
 from tests.kernels.peer import until
 from tests.kernels.room import an_app
+from tests.real.server import free_port
 from tests.upstream.carrying import Passes
 
 SECRET = "5ec4e7" * 8
@@ -32,7 +33,13 @@ def jupyter_server(folder: Path) -> Iterator[str]:
     """Run a stock Jupyter server of its own and give its address."""
     env = {**os.environ, "JUPYTER_TOKEN": SECRET, "JUPYTER_NO_CONFIG": "1"}
     env |= {f"JUPYTER_{name}_DIR": str(folder / name.lower()) for name in ("CONFIG", "DATA", "RUNTIME")}
-    options = ["--ServerApp.port=0", "--ServerApp.port_retries=0", "--no-browser", f"--ServerApp.root_dir={folder}"]
+    # An older server does not say which port it took where it was told to take any.
+    options = [
+        f"--ServerApp.port={free_port()}",
+        "--ServerApp.port_retries=0",
+        "--no-browser",
+        f"--ServerApp.root_dir={folder}",
+    ]
     command = [sys.executable, "-m", "jupyter_server", *options, "--ServerApp.jpserver_extensions={}", "--allow-root"]
     with (folder / "log").open("w+") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log, cwd=folder)
