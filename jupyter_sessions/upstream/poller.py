@@ -67,6 +67,7 @@ class Polled:
         self._watchers = 0
         self._touched = clock()
         self._began = self._read = -1e9
+        self._took = 0.0
         self._hold = -1e9
         self._failures = 0
         self._poked = True
@@ -76,7 +77,8 @@ class Polled:
     @property
     def holds(self) -> float:
         """Pages hold while polls would tell of a change; with nobody watching, as long as a quick poll would take."""
-        if self._clock() - self._read > 2.5 * self._pace.quick:
+        # Counted from a list's beginning until the next one is whole; after one that takes long comes a rest as long.
+        if self._clock() - self._read > 2.5 * self._pace.quick + 3 * self._took:
             return 0.0
         return self._pace.slow if self._watchers else self._pace.quick
 
@@ -157,6 +159,7 @@ class Polled:
                 self._failed(Internal("a fault of ours"))
             else:
                 self._failures, self._read = 0, self._began
+                self._took = self._clock() - self._began
 
     async def _begin(self) -> None:
         while True:
@@ -181,7 +184,8 @@ class Polled:
             period = min(period, self._pace.patient)
         # Jittered, so that many servers do not ask in one beat.
         due = self._began + period * random.uniform(0.85, 1.15) - now  # noqa: S311 - no secret
-        return max(due, held)
+        rest = self._began + self._took + min(self._took, self._pace.slow) - now
+        return max(due, held, rest)
 
     def _failed(self, error: SessionsError) -> None:
         self._failures += 1

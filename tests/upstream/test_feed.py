@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import itertools
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -284,3 +287,31 @@ async def test_where_nobody_is_nothing_is_asked_until_somebody_comes(tmp_path: P
         far.add("new-one", "ACTIVE")
         await api.list_sessions(ME, FAR, ListRequest())
         await until(lambda: len(heard) == 2, "what came meanwhile")
+
+
+async def test_an_upstream_that_lists_slowly_is_given_rest_and_browsers_the_polls_list(tmp_path: Path) -> None:
+    async with watched(tmp_path, Pace(BRISK.quick, slow=5.0)) as (_, api, _):
+        listing, began = api._place.calls.list_sessions, time.monotonic()
+        polls: list[tuple[float, float]] = []
+        asked = 0
+
+        async def slow(request: ListRequest, *, probe: bool = False) -> tuple[Sequence[Mapping[str, Any]], str]:
+            nonlocal asked
+            asked += not probe
+            begins = time.monotonic()
+            await asyncio.sleep(6 * BRISK.quick)
+            found = await listing(request, probe=probe)
+            if probe:
+                polls.append((begins, time.monotonic()))
+            return found
+
+        api._place.calls.list_sessions = slow  # type: ignore[method-assign]  # the same, later
+        await until(lambda: len(polls) > 1, "the first slow polls")
+        asked = 0
+        while len(polls) < 5:
+            assert time.monotonic() < began + 20
+            await api.list_sessions(ME, FAR, ListRequest(1000))
+            await asyncio.sleep(0.02)
+        assert asked == 0
+        pauses = [later[0] - earlier[1] for earlier, later in itertools.pairwise(polls[1:])]
+        assert min(pauses) > 4 * BRISK.quick, "it is not asked again at once"
