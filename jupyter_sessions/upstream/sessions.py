@@ -88,6 +88,7 @@ class UpstreamSessions:
         self._place = Place(config.name, self._calls, Journal(data_dir, config.name), mirror)
         self._feed = Follower(config, self._place, self._identity, self._pulse, credentials, make_gateway, pace)
         self._templates = Kept[Page[SessionTemplate]]()
+        self._edits = 0
         self._repeated: OrderedDict[tuple[str, str], Operation] = OrderedDict()
 
     async def start(self) -> None:
@@ -259,9 +260,9 @@ class UpstreamSessions:
         return await self._prompt(("templates", request), bind(self._read_templates, request))
 
     async def _read_templates(self, request: ListRequest) -> Page[SessionTemplate]:
-        generation = self._place.shared.generation
+        edits = self._edits
         page = await self._calls.list_templates(request)
-        if generation == self._place.shared.generation:
+        if edits == self._edits:
             self._templates.put(request, page)
         return page
 
@@ -270,6 +271,7 @@ class UpstreamSessions:
         try:
             return await call
         finally:
+            self._edits += 1
             self._place.shared.changed()
             self._templates.clear()
 
