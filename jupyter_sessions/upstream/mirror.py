@@ -52,6 +52,7 @@ class Mirror:
 
     def put(self, rows: Mapping[str, Known | None]) -> None:
         """Take in how sessions now stand, None for one that is gone."""
+        names = set(self._known)
         for name, known in rows.items():
             before = self._known.get(name)
             if before is not None and (known is None or known.uuid != before.uuid):
@@ -63,6 +64,9 @@ class Mirror:
             self._known[name] = known
             (self._moving.add if known.moving else self._moving.discard)(name)
             self._tell(known)
+        if self._gateway is not None and names != set(self._known):
+            # What the gateway named before its session was known is that session's, and no longer its own.
+            self._tell_starter()
 
     def freshen(self, known: Known) -> None:
         """Take in what differs from what was known in samples alone."""
@@ -143,7 +147,8 @@ class Mirror:
         uuid = f"gateway:{self._location}"
         before = self._hosts.get(uuid)
         name, title = SessionName(self._location, STARTER), self._display_name or self._location.location
-        kernels = tuple(gateway.loose(self._known)) if gateway is not None else ()
+        # Before any session is known, what names one may well be one's own.
+        kernels = tuple(gateway.loose(self._known or None)) if gateway is not None else ()
         if gateway is None or not kernels:
             if before is not None:
                 del self._hosts[uuid]

@@ -36,8 +36,9 @@ class Gateway:
         self.wanted += 1
 
     def loose(self, known: Collection[str] | None = None) -> Sequence[OfferedKernel]:
-        """Give the rest."""
-        return self.others
+        """Give the rest, and what names none of the sessions."""
+        strange = [] if known is None else [name for name in self.by_session if name not in known]
+        return [*self.others, *(kernel for name in strange for kernel in self.by_session[name])]
 
 
 def row(session_id: str, state: str, uuid: str = "u-1", **fields: Any) -> dict[str, Known | None]:
@@ -113,6 +114,18 @@ def test_what_belongs_to_no_session_is_offered_by_the_gateway_itself() -> None:
     assert (starter.state, starter.address, starter.kernels) == (State.ACTIVE, URL, (TEMPLATE,))
     gateway.others = []
     mirror.offers_changed()
+    assert told[-1].starter and told[-1].state is State.STATE_UNSPECIFIED
+
+
+def test_what_the_gateway_named_before_its_session_was_known_is_that_sessions_alone() -> None:
+    mirror, gateway, told = mirrored()
+    gateway.by_session[f"{FAR}/sessions/later"] = [PYTHON]
+    mirror.offers_changed()
+    assert told == [], "before any session is known"
+    mirror.put(row("mine", "ACTIVE"))
+    assert [host.starter for host in mirror.hosts()] == [False, True]
+    mirror.put(row("later", "ACTIVE", uuid="u-2"))
+    assert [host.session.id for host in mirror.hosts()] == ["mine", "later"]
     assert told[-1].starter and told[-1].state is State.STATE_UNSPECIFIED
 
 
