@@ -203,7 +203,8 @@ def _read(path: Path) -> _Contents:
     try:
         text, state = _open(path)
     except FileNotFoundError:
-        raise TokensFault(f"{path}: there is no such file; `jupyter sessions serve token NAME` makes it") from None
+        remedy = f"`jupyter sessions serve token NAME --tokens {path}` makes it"
+        raise TokensFault(f"{path}: there is no such file; {remedy}") from None
     rows: dict[bytes, str] = {}
     faults: list[str] = []
     for number, line in enumerate(map(str.strip, text.splitlines()), start=1):

@@ -39,8 +39,8 @@ class ServeApp(JupyterApp):
     description = (
         "Serve sessions and their kernels over HTTP. Users come from a file of hashed tokens (--tokens), or from a "
         "Jupyter identity provider (ServeApp.identity_provider_class in a --config file). With neither there is one "
-        "user, the account that runs this, with a token made at the start. Run as root it serves every account of this "
-        "machine, each user's sessions as that account; else only its own."
+        "user, the account that runs this, with a token that is made at the first start and kept. Run as root it "
+        "serves every account of this machine, each user's sessions as that account; else only its own."
     )
     examples = """
     jupyter sessions serve --port 8890
@@ -183,7 +183,7 @@ class ServeApp(JupyterApp):
             identity.check_provider(provider)
             return Users(provider, several=root, own=own)
         if not self.tokens:
-            provider.known = token = OwnToken(own)
+            provider.known = token = OwnToken(own, self._data_dir() / TOKEN_FILE)
             return Users(provider, several=False, own=own, token=token)
         try:
             provider.known = known = read_tokens(Path(self.tokens))
@@ -234,10 +234,10 @@ class ServeApp(JupyterApp):
         if token is not None:
             path = self._data_dir() / TOKEN_FILE
             try:
-                token.keep(path)
+                token.keep()
             except OSError as error:
                 raise Refused(f"the token cannot be written to {path}: {error.strerror or error}") from error
-            line = f"{line} with the token {token.token} (also in {path})"
+            line = f"{line} with the token {token.token} (kept in {path})"
         if self.port_file:
             try:
                 write_port(Path(self.port_file), port)

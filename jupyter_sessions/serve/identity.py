@@ -7,7 +7,9 @@ import hmac
 import math
 import os
 import pwd
+import re
 import secrets
+import stat
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ from jupyter_sessions.serve.settings import Refused
 
 if TYPE_CHECKING:
     from tornado.web import RequestHandler
+
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 KNOWN_SECONDS = 60.0
@@ -58,25 +62,42 @@ class TokenUsers(Protocol):
 
 
 class OwnToken:
-    """One token of one user, made at the start of the service."""
+    """One token of one user: the one kept in ``path`` by an earlier start, else a new one.
 
-    def __init__(self, name: str) -> None:
+    A file that others may read, or that holds no such token, is not believed: ``keep`` replaces it.
+    """
+
+    def __init__(self, name: str, path: Path) -> None:
         self._name = name
-        self.token = secrets.token_urlsafe(32)
+        self._path = path
+        self.token = _kept(path) or secrets.token_urlsafe(32)
 
     def user(self, token: str) -> str | None:
         """Give the user if this is their token."""
         pair = (hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in (token, self.token))
         return self._name if hmac.compare_digest(*pair) else None
 
-    def keep(self, path: Path) -> None:
-        """Write the token to a file that only this account can read; raises OSError."""
+    def keep(self) -> None:
+        """Write the token to its file, which only this account can read; raises OSError."""
+        path = self._path
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         fresh = path.with_name(f".{path.name}.{os.getpid()}")
         fresh.unlink(missing_ok=True)
         with os.fdopen(os.open(fresh, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as out:
             out.write(self.token + "\n")
         fresh.replace(path)
+
+
+def _kept(path: Path) -> str:
+    """Read a token that only this account could have written, ``""`` where there is none."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), encoding="ascii") as file:
+            state = os.fstat(file.fileno())
+            private = stat.S_ISREG(state.st_mode) and not state.st_mode & 0o077 and state.st_uid == os.geteuid()
+            text = file.read(100).strip() if private else ""
+    except (OSError, ValueError):
+        return ""
+    return text if _TOKEN.fullmatch(text) else ""
 
 
 class TokenIdentityProvider(IdentityProvider):

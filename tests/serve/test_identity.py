@@ -86,14 +86,30 @@ def test_a_provider_must_ask_for_something(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_the_token_of_the_start_is_one_users(tmp_path: Path) -> None:
-    first, second = OwnToken("carol"), OwnToken("carol")
+    path = tmp_path / "new" / "token"
+    first, second = OwnToken("carol", path), OwnToken("carol", path)
     assert first.token != second.token
     assert first.user(first.token) == "carol"
     for wrong in ("", second.token, first.token + "x", first.token[:-1], "\ud800"):
         assert first.user(wrong) is None
-    path = tmp_path / "new" / "token"
     for each in (first, second):
-        each.keep(path)
+        each.keep()
         assert path.read_text() == f"{each.token}\n"
     assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
     assert [entry.name for entry in path.parent.iterdir()] == ["token"]
+
+
+def test_a_token_that_was_kept_is_the_next_starts_unless_others_could_have_read_it(tmp_path: Path) -> None:
+    path = tmp_path / "token"
+    first = OwnToken("carol", path)
+    first.keep()
+    assert OwnToken("carol", path).token == first.token
+    path.chmod(0o644)
+    assert OwnToken("carol", path).token != first.token
+    path.chmod(0o600)
+    path.write_text("short\n")
+    assert len(OwnToken("carol", path).token) == 43
+    path.unlink()
+    path.symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere").write_text(first.token)
+    assert OwnToken("carol", path).token != first.token
