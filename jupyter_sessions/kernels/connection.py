@@ -34,6 +34,9 @@ REFUSALS = frozenset({1007, CLOSE_TRY_LATER})
 LAST_WORDS = 1.0
 """Seconds that a dead kernel's output, still on its way, has to reach the browser before the death does."""
 
+GATEWAY_PAUSE = 5.0
+"""The most seconds between two dials of a gateway: it may refuse for long, and many dial it."""
+
 _NOTE_EVERY = 1.0
 _REASON_BYTES = 120
 
@@ -162,6 +165,8 @@ class RemoteConnection(BaseKernelWebsocketConnection):
         if host is None or not reachable(host):
             raise HostUnreachable(f"the session of kernel {self.kernel_id} is not known to be running")
         path = f"{path_of(kernel)}/channels?session_id={quote(self.session_id, safe='')}"
+        if host.gateway is not None:
+            self._leg.longest = GATEWAY_PAUSE
         return await link_to(host).websocket(path, [frames.V1] if self._v1 else (), sink=sink)
 
     def _host_refused(self, error: HostRefused) -> None:

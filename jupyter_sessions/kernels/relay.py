@@ -44,6 +44,8 @@ class HostLeg:
         late: Callable[[str], None],
     ) -> None:
         self._dial, self._deliver, self._refused, self._lost, self._late = dial, deliver, refused, lost, late
+        self.longest = _LONGEST_PAUSE
+        """The most seconds between two dials."""
         self._socket: KernelSocket | None = None
         self._held: list[str | bytes] = []
         self._held_size = 0
@@ -114,7 +116,7 @@ class HostLeg:
                 self._late(why)
                 seen = loop.time()
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads dials, keeps no secret
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(pause * 2, self.longest)
 
     async def _hold_open(self, ended: asyncio.Future[None]) -> KernelSocket:
         def receive(message: str | bytes | None) -> Wait:
