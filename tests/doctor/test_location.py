@@ -21,6 +21,7 @@ from jupyter_sessions.doctor.location import LocationCheck, check_locations
 from jupyter_sessions.model.names import LocationName
 from tests.doctor.places import bad, levels
 from tests.faults.certificates import authority
+from tests.faults.listening import Listener
 from tests.faults.replies import black_hole, denied, error, garbage, nonsense, ok, raw, redirect, unauthenticated
 from tests.faults.server import FaultServer, Reply, Request
 from tests.faults.sockets import Proxy
@@ -147,16 +148,15 @@ async def test_a_certificate_of_nobody_we_know(tmp_path: Path) -> None:
 async def speaking(data: bytes, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> AsyncIterator[str]:
     """Say ``data`` to whoever connects."""
 
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(data)
-        writer.close()
 
-    server = await asyncio.start_server(accept, host, 0, ssl=tls)
+    listener = Listener(say)
+    await listener.open(host, tls)
     try:
-        yield f"{host}:{server.sockets[0].getsockname()[1]}"
+        yield f"{host}:{listener.port}"
     finally:
-        server.close()
-        await server.wait_closed()
+        await listener.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has the whole of 127.0.0.0/8")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import socket
 import ssl
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol
 from urllib.parse import parse_qsl, urlsplit
+
+from tests.faults.listening import Listener
 
 
 @dataclass(frozen=True)
@@ -87,13 +88,16 @@ class FaultServer:
 
         self.requests: list[Request] = []
         self.connections = 0
-        self.port = 0
         self._script: deque[Reply] = deque(script)
         self._paths: dict[str, deque[Reply]] = {}
         self._route: Script = route or (lambda request: otherwise or ok())
         self._tls = tls
-        self._server: asyncio.Server | None = None
-        self._open: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
+        self._listener = Listener(self._serve)
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._listener.port
 
     @property
     def url(self) -> str:
@@ -120,41 +124,20 @@ class FaultServer:
             await asyncio.sleep(0.005)
 
     async def __aenter__(self) -> FaultServer:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port, ssl=self._tls, limit=1 << 21)
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self._listener.open(tls=self._tls, limit=1 << 21)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._server is not None
-        self._server.close()
-        serving = dict(self._open)
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)
-        for writer in serving.values():
-            # One whose task had not begun was closed by nobody.
-            writer.close()
-        await self._server.wait_closed()
-        self._server = None
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._open[task] = writer
-        task.add_done_callback(lambda done: self._open.pop(done, None))
+        await self._listener.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        # A client that went away, in whatever way, ends its connection and nothing else.
-        with contextlib.suppress(OSError, asyncio.IncompleteReadError, asyncio.CancelledError, ssl.SSLError):
-            while (request := await read(reader)) is not None:
-                self.requests.append(request)
-                if not await self._reply(request)(Wire(writer), request):
-                    break
-        writer.close()
-        with contextlib.suppress(OSError, asyncio.CancelledError, ssl.SSLError):
-            await writer.wait_closed()
+        self.connections += 1
+        while (request := await read(reader)) is not None:
+            self.requests.append(request)
+            if not await self._reply(request)(Wire(writer), request):
+                break
 
     def _reply(self, request: Request) -> Reply:
         if waiting := self._paths.get(request.path):

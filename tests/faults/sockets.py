@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from types import TracebackType
 
+from tests.faults.listening import Listener
 from tests.faults.server import Request, read
 
 
@@ -19,10 +20,13 @@ class Proxy:
 
     def __init__(self, table: Mapping[str, int]) -> None:
         self.requests: list[Request] = []
-        self.port = 0
         self._table = dict(table)
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.Task[None]] = set()
+        self._listener = Listener(self._serve)
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on."""
+        return self._listener.port
 
     @property
     def url(self) -> str:
@@ -30,35 +34,22 @@ class Proxy:
         return f"http://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Proxy:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
+        await self._listener.open()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in list(self._open):
-            task.cancel()
-        await asyncio.gather(*self._open, return_exceptions=True)
-        await self._server.wait_closed()
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
-        self._open.add(task)
-        task.add_done_callback(self._open.discard)
+        await self._listener.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            if (request := await read(reader)) is not None:
-                self.requests.append(request)
-                port = self._table.get(request.target) if request.method == "CONNECT" else None
-                if port is None:
-                    writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
-                else:
-                    await _tunnel(reader, writer, port)
-        await _closed(writer)
+        if (request := await read(reader)) is not None:
+            self.requests.append(request)
+            port = self._table.get(request.target) if request.method == "CONNECT" else None
+            if port is None:
+                writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+            else:
+                await _tunnel(reader, writer, port)
 
 
 async def _tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
