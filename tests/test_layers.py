@@ -17,8 +17,11 @@ ROOMS: dict[str, set[str]] = {
     "app": {"wiring", "handlers", "kernels", "events", "router", "config", "model"},
     "wiring": {"app", "handlers", "kernels", "events", "router", "service", "upstream", "engines", "config", "model"},
     "serve": {"handlers", "events", "router", "service", "relay", "engines", "config", "model"},
-    "doctor": {"handlers", "service", "upstream", "engines", "config", "model"},
-    "cli": {"config", "model"},
+    "doctor": {"handlers", "service", "upstream", "engines", "client", "config", "model"},
+    "cli": {"bridge", "client", "config", "model"},
+    "magics": {"client", "model"},
+    "bridge": {"client", "model"},
+    "client": {"model"},
     "handlers": {"router", "merged", "model"},
     "kernels": {"router", "relay", "engines", "model"},
     "events": {"router", "model"},
@@ -32,7 +35,7 @@ ROOMS: dict[str, set[str]] = {
     "config": {"model"},
     "host": {"model"},
     "model": set(),
-    "": {"app"},
+    "": {"app", "magics"},
 }
 HOST_MAY_IMPORT = {"jupyter_sessions", "jupyter_sessions.model.hostfile"}
 # A name for types alone: the extension's class is what the wiring takes its traits from.

@@ -1,0 +1,66 @@
+"""What else may go wrong on a client's side; the rest is the tree of :mod:`jupyter_sessions.model.errors`.
+
+::
+
+    SessionsError
+    ├─ Unavailable
+    │   ├─ ServerNotFound       no running server, or several
+    │   └─ ServerGone           it does not answer
+    ├─ FailedPrecondition
+    │   └─ SessionEnded         the session is not, or no longer, ACTIVE
+    ├─ Aborted
+    │   └─ KernelDied           the kernel went away while it was used
+    ├─ InvalidArgument
+    │   └─ TransferRefused      a value or a file that cannot be moved
+    └─ ExecutionFailed          the code raised
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from jupyter_sessions.model.errors import Aborted, FailedPrecondition, InvalidArgument, SessionsError, Unavailable
+
+if TYPE_CHECKING:
+    from jupyter_sessions.model.resources import Session
+
+
+class ServerNotFound(Unavailable):
+    """No running server was found, or several; the message lists them and says how to choose."""
+
+
+class ServerGone(Unavailable):
+    """The server does not answer; the message names its URL. What was begun there may be going on."""
+
+
+class SessionEnded(FailedPrecondition):
+    """The session is not ACTIVE, or ended while it was used; ``session`` is what is known of it."""
+
+    def __init__(self, message: str, session: Session | None = None) -> None:
+        super().__init__(message)
+        self.session = session
+
+
+class KernelDied(Aborted):
+    """The kernel died, was shut down or restarted while it was used; the message says the session's reason."""
+
+
+class TransferRefused(InvalidArgument):
+    """A value or a file that is too large or of no kind that can be moved; the message says which and the remedy."""
+
+
+class ExecutionFailed(SessionsError):
+    """The code raised: ``ename`` is the exception's class, ``evalue`` its text, ``traceback`` lines with colours."""
+
+    code, status, http = 2, "UNKNOWN", 500
+
+    def __init__(self, ename: str, evalue: str, traceback: Sequence[str] = ()) -> None:
+        super().__init__(f"{ename}: {evalue}" if evalue else ename)
+        self.ename = ename
+        self.evalue = evalue
+        self.traceback = list(traceback)
+
+    def _render_traceback_(self) -> list[str]:
+        """Give the remote traceback; IPython shows it in place of the local one."""
+        return self.traceback or [str(self)]
