@@ -54,7 +54,7 @@ def find_server(directory: Path | None = None, environ: Mapping[str, str] | None
     server = hub or _chosen(found, directory, variables)
     if variables.get(TOKEN):
         return replace(server, token=variables[TOKEN])
-    return server if server.token else _without_token(server)
+    return server if server.token and not _hubs_alone(server) else _without_token(server)
 
 
 def server_at(
@@ -72,7 +72,7 @@ def server_at(
     here = None
     if not known:
         here = next((one for one in running_servers(variables) if same(one.url, address.url)), None)
-    if here is None:
+    if here is None or _hubs_alone(here):
         return Server(address.url, known, None, None, source)
     return replace(here, url=address.url, source=source)
 
@@ -172,6 +172,15 @@ def _row(server: Server) -> str:
         *notes,
     ]
     return "  ".join(word for word in words if word)
+
+
+def _hubs_alone(server: Server) -> bool:
+    """Whether a token in a file is one that a JupyterHub gave its server, and that server alone.
+
+    It is used where the hub passes it on (a terminal, a local kernel) and by nothing that only lives beside it: a
+    session outlives the server, and is to know nothing of the hub.
+    """
+    return server.source != HUB and "user" in urlsplit(server.url).path.split("/") and _asked(server.url)[1]
 
 
 def _without_token(server: Server) -> Server:
