@@ -69,7 +69,9 @@ def _read(path: Path) -> Iterator[RuntimeFile]:
         # Another account's file would have this one's code run on a server of that account; root may read all.
         if sys.platform != "win32" and state.st_uid not in (os.geteuid(), 0) and os.geteuid() != 0:
             return
-        row: Mapping[str, Any] = json.loads(text)
+        row: Any = json.loads(text)
+        if not isinstance(row, dict):
+            return
         host, unix = str(row.get("hostname") or ""), str(row.get("sock") or "")
         yield RuntimeFile(
             path=path,

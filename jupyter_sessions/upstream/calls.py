@@ -9,14 +9,23 @@ from typing import Any
 from jupyter_sessions.config.locations import LocationConfig
 from jupyter_sessions.model import wire
 from jupyter_sessions.model.api import ListRequest, LogPage, Page
-from jupyter_sessions.model.errors import FieldViolation, Internal, InvalidArgument, Unimplemented
+from jupyter_sessions.model.bodies import (
+    load_log,
+    mask_query,
+    next_token,
+    page_query,
+    rows,
+    session_body,
+    template_body,
+)
+from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, Unimplemented
 from jupyter_sessions.model.merge import apply_template_mask
 from jupyter_sessions.model.names import OperationName, SessionName, TemplateName, new_session_id, parse_session
-from jupyter_sessions.model.resources import Message, Operation, Session, SessionTemplate
-from jupyter_sessions.model.shapes import shapes
+from jupyter_sessions.model.paths import location_path, session_path, template_path
+from jupyter_sessions.model.resources import Operation, Session, SessionTemplate
 from jupyter_sessions.upstream.base import Transport
 from jupyter_sessions.upstream.identity import Identity, Kind
-from jupyter_sessions.upstream.paths import OperationPaths, location_path, session_path, template_path
+from jupyter_sessions.upstream.paths import OperationPaths
 
 Json = Mapping[str, Any]
 
@@ -47,13 +56,13 @@ class Calls:
     async def list_sessions(self, request: ListRequest, *, probe: bool = False) -> tuple[Sequence[Json], str]:
         """Give one page of sessions as the upstream sent them, and the token of the next."""
         path = f"{self._parent}/sessions"
-        answer = (await self._transport.call("GET", path, _page(request), safe=True, probe=probe)).body
-        return _rows(answer, "sessions"), _token(answer)
+        answer = (await self._transport.call("GET", path, page_query(request), safe=True, probe=probe)).body
+        return rows(answer, "sessions"), next_token(answer)
 
     async def update_session(self, name: SessionName, session: Session, mask: Sequence[str] | None) -> Session:
         """Change labels and limits."""
         path, body = session_path(name), session_body(session)
-        return wire.load(Session, (await self._transport.call("PATCH", path, _mask(mask), body)).body)
+        return wire.load(Session, (await self._transport.call("PATCH", path, mask_query(mask), body)).body)
 
     async def terminate_session(self, name: SessionName, request_id: str) -> Operation:
         """End a session."""
@@ -68,7 +77,9 @@ class Calls:
     async def create_template(self, template: SessionTemplate) -> SessionTemplate:
         """Store a template under the id in its name."""
         path = f"{self._parent}/sessionTemplates"
-        return wire.load(SessionTemplate, (await self._transport.call("POST", path, None, _sent(template))).body)
+        return wire.load(
+            SessionTemplate, (await self._transport.call("POST", path, None, template_body(template))).body
+        )
 
     async def get_template(self, name: TemplateName) -> SessionTemplate:
         """Give one template."""
@@ -76,19 +87,19 @@ class Calls:
 
     async def list_templates(self, request: ListRequest) -> Page[SessionTemplate]:
         """Give one page of templates."""
-        answer = await self._get(f"{self._parent}/sessionTemplates", _page(request))
-        rows = [wire.load(SessionTemplate, row) for row in _rows(answer, "sessionTemplates")]
-        return Page(rows, _token(answer))
+        answer = await self._get(f"{self._parent}/sessionTemplates", page_query(request))
+        found = [wire.load(SessionTemplate, row) for row in rows(answer, "sessionTemplates")]
+        return Page(found, next_token(answer))
 
     async def update_template(
         self, name: TemplateName, template: SessionTemplate, mask: Sequence[str] | None
     ) -> SessionTemplate:
         """Change a template; an upstream that knows no mask is sent the whole, as it will be."""
-        query = _mask(mask)
+        query = mask_query(mask)
         if mask is not None and self._identity.kind is not Kind.JUPYTER_SESSIONS:
             template = apply_template_mask(await self.get_template(name), template, mask)
             query = {}
-        body = {**_sent(template), "name": str(name)}
+        body = {**template_body(template), "name": str(name)}
         return wire.load(SessionTemplate, (await self._transport.call("PATCH", template_path(name), query, body)).body)
 
     async def delete_template(self, name: TemplateName) -> None:
@@ -101,9 +112,9 @@ class Calls:
 
     async def list_operations(self, request: ListRequest) -> Page[Operation]:
         """Give one page of operations."""
-        answer = await self._get(self._operations.all(self._location), _page(request))
-        rows = [self._operation(row) for row in _rows(answer, "operations")]
-        return Page(rows, _token(answer))
+        answer = await self._get(self._operations.all(self._location), page_query(request))
+        found = [self._operation(row) for row in rows(answer, "operations")]
+        return Page(found, next_token(answer))
 
     async def cancel_operation(self, name: OperationName) -> None:
         """Cancel a running create."""
@@ -117,21 +128,12 @@ class Calls:
         """Give a piece of a session's log; only another jupyter_sessions has one."""
         self._refuse_google("a session's log", "read the files under runtimeInfo.outputUri instead")
         answer = await self._get(f"{session_path(name)}/logs", {"offset": str(offset), "limit": str(limit)})
-        try:
-            return LogPage(
-                str(answer["content"]),
-                int(answer["offset"]),
-                int(answer["nextOffset"]),
-                bool(answer.get("truncated")),
-                bool(answer.get("complete")),
-            )
-        except (KeyError, ValueError, TypeError) as error:
-            raise Internal(f"the upstream's answer for the log of {name} cannot be read: {error!r}") from None
+        return load_log(answer)
 
     async def list_kernels(self, name: SessionName) -> Sequence[Json]:
         """Give the kernels of a session; only another jupyter_sessions lists them."""
         self._refuse_google("a session's kernels", "they are listed by /api/kernels of this server")
-        return _rows(await self._get(f"{session_path(name)}/kernels"), "kernels")
+        return rows(await self._get(f"{session_path(name)}/kernels"), "kernels")
 
     def check_update(self) -> None:
         """Raise Unimplemented where the upstream is known to change no session."""
@@ -167,47 +169,3 @@ def _session_id(session: Session, session_id: str) -> str:
     if session_id and of_name and session_id != of_name:
         raise InvalidArgument([FieldViolation("name", f"ends in {of_name!r}, but sessionId is {session_id!r}")])
     return session_id or of_name or new_session_id()
-
-
-def session_body(session: Session) -> dict[str, Any]:
-    """Write a session for a request: what is set and what is unknown, nothing that only the service writes."""
-    out = _sent(session)
-    _prune(out, "runtimeConfig", session.runtime_config, {"properties"})
-    _prune(out, "environmentConfig", session.environment_config, {"executionConfig", "peripheralsConfig"})
-    return out
-
-
-def _sent(message: Message) -> dict[str, Any]:
-    own = {shape.alias for shape in shapes(type(message)) if shape.output}
-    return {key: value for key, value in wire.dump(message).items() if key not in own}
-
-
-def _prune(out: dict[str, Any], key: str, given: Message | None, always: set[str]) -> None:
-    """Take away the empty objects that only an answer always has."""
-    if given is None:
-        out.pop(key, None)
-    elif isinstance(out.get(key), dict):
-        out[key] = {name: value for name, value in out[key].items() if value != {} or name not in always}
-
-
-def _page(request: ListRequest) -> dict[str, str]:
-    given = {"pageSize": str(request.page_size or ""), "pageToken": request.page_token, "filter": request.filter}
-    return {name: value for name, value in given.items() if value}
-
-
-def _mask(mask: Sequence[str] | None) -> dict[str, str]:
-    return {} if mask is None else {"updateMask": ",".join(mask)}
-
-
-def _token(answer: Json) -> str:
-    token = answer.get("nextPageToken", "")
-    if not isinstance(token, str):
-        raise Internal("the upstream's nextPageToken is no string")
-    return token
-
-
-def _rows(answer: Json, key: str) -> list[Json]:
-    rows = answer.get(key, [])
-    if not isinstance(rows, list) or not all(isinstance(row, Mapping) for row in rows):
-        raise Internal(f"the upstream's {key} are no list of objects")
-    return rows

@@ -9,31 +9,12 @@ from typing import Any
 
 from jupyter_sessions.config.locations import Auth, LocationConfig
 from jupyter_sessions.model import errors
-from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, SessionsError, Unauthenticated, Unavailable
+from jupyter_sessions.model.answers import made, read_error
+from jupyter_sessions.model.errors import SessionsError, Unauthenticated, Unavailable
 
 SHOWN = 200
 """Characters of a strange answer that are shown."""
 HIDDEN = "[hidden]"
-BY_STATUS: dict[str, type[SessionsError]] = {
-    kind.status: kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, SessionsError)
-} | {"OUT_OF_RANGE": InvalidArgument, "UNKNOWN": errors.Internal, "DATA_LOSS": errors.Internal}
-BY_CODE: dict[int, type[SessionsError]] = {
-    400: InvalidArgument,
-    401: Unauthenticated,
-    403: errors.PermissionDenied,
-    404: errors.NotFound,
-    405: errors.Unimplemented,
-    409: errors.Aborted,
-    412: errors.FailedPrecondition,
-    413: InvalidArgument,
-    415: InvalidArgument,
-    429: errors.ResourceExhausted,
-    499: errors.Cancelled,
-    500: errors.Internal,
-    501: errors.Unimplemented,
-    503: Unavailable,
-    504: errors.DeadlineExceeded,
-}
 
 
 def upstream_error(http: int, body: Any, config: LocationConfig, path: str = "") -> SessionsError | None:
@@ -41,33 +22,10 @@ def upstream_error(http: int, body: Any, config: LocationConfig, path: str = "")
 
     ``http`` is the answer's status code, ``path`` what was asked for, below ``/v1/``.
     """
-    error = body.get("error") if isinstance(body, Mapping) else None
-    if not isinstance(error, Mapping):
+    error = read_error(http, body)
+    if error is None:
         return None
-    status, message = error.get("status"), error.get("message")
-    kind = BY_STATUS.get(status if isinstance(status, str) else "") or BY_CODE.get(http)
-    if kind is None or not isinstance(message, str):
-        return None
-    given = error.get("details")
-    details = [dict(row) for row in given if isinstance(row, Mapping)] if isinstance(given, list) else []
-    return made(kind, hinted(message or f"HTTP {http}", hint(kind, details, config, path)), details)
-
-
-def made(kind: type[SessionsError], message: str, details: Iterable[Mapping[str, Any]] = ()) -> SessionsError:
-    """Make an error of a class with this message and these details; a faulty request's fields are read from them."""
-    rows = [dict(detail) for detail in details]
-    if not issubclass(kind, InvalidArgument):
-        return kind(message, rows)
-    error = kind(message)
-    error.details = rows
-    error.violations = [
-        FieldViolation(str(row.get("field", "")), str(row.get("description", "")))
-        for detail in rows
-        if isinstance(detail.get("fieldViolations"), list)
-        for row in detail["fieldViolations"]
-        if isinstance(row, Mapping)
-    ]
-    return error
+    return made(type(error), hinted(error.message, hint(type(error), error.details, config, path)), error.details)
 
 
 def hinted(message: str, sentence: str) -> str:

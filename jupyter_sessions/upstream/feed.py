@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.model.api import Change, Reset
 from jupyter_sessions.model.errors import SessionsError
+from jupyter_sessions.model.paths import location_path
 from jupyter_sessions.upstream.base import Credentials
 from jupyter_sessions.upstream.ending import end
 from jupyter_sessions.upstream.gateway_wire import Wire
 from jupyter_sessions.upstream.identity import Identity, Kind
 from jupyter_sessions.upstream.known import Known
-from jupyter_sessions.upstream.paths import location_path
 from jupyter_sessions.upstream.place import Feed, Place
 from jupyter_sessions.upstream.poller import Pace, Polled
 from jupyter_sessions.upstream.pulse import Pulse

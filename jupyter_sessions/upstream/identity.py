@@ -20,8 +20,8 @@ from jupyter_sessions.model.errors import (
     Unauthenticated,
     Unavailable,
 )
+from jupyter_sessions.model.paths import location_path
 from jupyter_sessions.upstream.base import Transport
-from jupyter_sessions.upstream.paths import location_path
 
 log = logging.getLogger(__name__)
 AGAIN = (1.0, 10.0)

@@ -1,34 +1,14 @@
-"""From a parsed resource name to the path of a request: never from text that a browser or an upstream sent."""
+"""How an upstream spells the names of its operations."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from urllib.parse import quote
 
-from jupyter_sessions.model.names import LocationName, OperationName, SessionName, TemplateName
+from jupyter_sessions.model.names import LocationName, OperationName
+from jupyter_sessions.model.paths import location_path, operation_path
 
 REMEMBERED = 10_000
 """How many operations are remembered by the spelling of their names."""
-
-
-def part(text: str) -> str:
-    """Give one part of a name as it stands in a URL (a domain's project has a ``:``)."""
-    return quote(text, safe=":")
-
-
-def location_path(name: LocationName, kind: str = "locations") -> str:
-    """Give the path of a location."""
-    return f"projects/{part(name.project)}/{kind}/{part(name.location)}"
-
-
-def session_path(name: SessionName) -> str:
-    """Give the path of a session."""
-    return f"{location_path(name.parent)}/sessions/{part(name.id)}"
-
-
-def template_path(name: TemplateName) -> str:
-    """Give the path of a template."""
-    return f"{location_path(name.parent)}/sessionTemplates/{part(name.id)}"
 
 
 class OperationPaths:
@@ -52,7 +32,7 @@ class OperationPaths:
 
     def of(self, name: OperationName) -> str:
         """Give the path of one operation."""
-        return f"{location_path(name.parent, self._seen.get(name.id, self.usual))}/operations/{part(name.id)}"
+        return operation_path(name, self._seen.get(name.id, self.usual))
 
     def all(self, parent: LocationName) -> str:
         """Give the path of a location's list of operations."""

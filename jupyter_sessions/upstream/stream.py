@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 
 from jupyter_sessions.engines.hostlink import HostUnreachable
 from jupyter_sessions.model.api import Change, ListRequest, Reset
+from jupyter_sessions.model.bodies import load_change
 from jupyter_sessions.model.errors import Internal, NotFound, SessionsError, Unavailable
 from jupyter_sessions.model.names import LocationName, parse_session
 from jupyter_sessions.model.pages import MAX_SIZE
+from jupyter_sessions.model.paths import location_path
 from jupyter_sessions.model.states import State
-from jupyter_sessions.model.times import format_time, parse_time
+from jupyter_sessions.model.times import format_time
 from jupyter_sessions.upstream.ending import end
 from jupyter_sessions.upstream.known import Known
-from jupyter_sessions.upstream.paths import location_path
 from jupyter_sessions.upstream.place import Place
 
 if TYPE_CHECKING:
@@ -328,29 +329,12 @@ def _rank(state: State) -> int:
 
 
 def read_change(location: LocationName, message: str | bytes, hidden: Hidden) -> Change | Reset:
-    """Read a message of a change stream, without the credentials that the stream was opened with.
-
-    Of a change that says what is not known here, as a newer upstream's may, only that something changed is given: a
-    Reset. Raises Internal for what cannot be read.
-    """
-    sequence: int | None = None
+    """Read a message of a change stream, without the credentials that the stream was opened with; raises Internal."""
     try:
         content = hidden.of_bytes(message.encode() if isinstance(message, str) else message)
         data = hidden.of_json(content, json.loads(content))
-        sequence = int(data["sequence"])
-        if data.get("reset"):
-            return Reset(location, sequence)
-        return Change(
-            location=location,
-            sequence=sequence,
-            session=str(data["session"]),
-            session_uuid=str(data["sessionUuid"]),
-            old_state=State[data["oldState"]],
-            new_state=State[data["newState"]],
-            state_message=str(data.get("stateMessage", "")),
-            time=parse_time(data["time"]),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        if sequence is not None:
-            return Reset(location, sequence)
+        # The upstream's location may have another name here.
+        entry = {key: value for key, value in data.items() if key != "location"}
+    except (ValueError, TypeError, AttributeError) as error:
         raise Internal(f"a change of {location} cannot be read: {error!r}") from None
+    return load_change(entry, location)

@@ -17,13 +17,13 @@ import stamina
 
 from jupyter_sessions import __version__
 from jupyter_sessions.config.locations import LocationConfig
+from jupyter_sessions.model.answers import made
 from jupyter_sessions.model.errors import DeadlineExceeded, InvalidArgument, SessionsError, Unauthenticated, Unavailable
 from jupyter_sessions.upstream.base import Answer, Credentials, Reach, Transport
 from jupyter_sessions.upstream.breaker import Breaker
 from jupyter_sessions.upstream.connections import Line, PlainSession
 from jupyter_sessions.upstream.errors import (
     hinted,
-    made,
     redirected,
     scrubbed,
     secrets,

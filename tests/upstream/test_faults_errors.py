@@ -9,8 +9,9 @@ import pytest
 
 from jupyter_sessions.config.locations import Auth
 from jupyter_sessions.model import errors
+from jupyter_sessions.model.answers import made
 from jupyter_sessions.model.errors import FieldViolation, InvalidArgument, NotFound, PermissionDenied, SessionsError
-from jupyter_sessions.upstream.errors import made, printable, redirected, scrubbed, secrets, strange, upstream_error
+from jupyter_sessions.upstream.errors import printable, redirected, scrubbed, secrets, strange, upstream_error
 from tests.upstream.carrying import BASE, SESSIONS
 
 GOOGLE = replace(BASE, auth=Auth.GOOGLE)

@@ -1,0 +1,223 @@
+"""HTTP towards one server: pooled, with deadlines, and repeated only where repeating is safe."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from http.cookiejar import DefaultCookiePolicy
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.exceptions import MaxRetryError
+from urllib3.util import Retry
+
+from jupyter_sessions.client.errors import ServerGone
+from jupyter_sessions.model.answers import BY_CODE, made, read_error
+from jupyter_sessions.model.errors import Internal, SessionsError, Unauthenticated, Unavailable, Unimplemented
+
+TRIES = 5
+"""How often a safe call is repeated."""
+LONGEST_WAIT = 30.0
+"""The most seconds that an answer's Retry-After is waited for; beyond, the answer is the call's error."""
+CONNECT = 10.0
+"""Seconds within which a connection must be there."""
+SHOWN = 200
+API = "jupyter-sessions/"
+_AGAIN = frozenset((429, 502, 503, 504))
+
+
+class Patience(Retry):
+    """When a call is repeated, and how long is waited before: with jitter, and as the server's Retry-After says."""
+
+    def get_backoff_time(self) -> float:
+        """Give the seconds before the next try, spread so that many clients do not come back at once."""
+        return float(super().get_backoff_time()) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, hides nothing
+
+    def is_retry(self, method: str, status_code: int, has_retry_after: bool = False) -> bool:
+        """Say whether an answer is worth another try."""
+        return status_code in self.status_forcelist and super().is_retry(method, status_code, has_retry_after)
+
+    def increment(
+        self,
+        method: str | None = None,
+        url: str | None = None,
+        response: Any = None,
+        error: Exception | None = None,
+        _pool: Any = None,
+        _stacktrace: TracebackType | None = None,
+    ) -> Patience:
+        """Count a try; raises MaxRetryError where the server asks for a longer wait than anybody likes."""
+        if response is not None and (self.get_retry_after(response) or 0) > LONGEST_WAIT:
+            raise MaxRetryError(_pool, url or "")
+        return super().increment(method, url, response, error, _pool, _stacktrace)
+
+
+class _Token(AuthBase):
+    """Says the token, and keeps ``.netrc`` from saying another."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._token:
+            request.headers["Authorization"] = f"token {self._token}"
+        return request
+
+
+class Transport:
+    """The way to the server at ``url``; may be used from several threads.
+
+    ``verify``: whether the server's certificate is checked, or a bundle to check it against. ``timeout``: the seconds
+    that an answer may take. Every call raises ``SessionsError`` subclasses and nothing else.
+    """
+
+    def __init__(self, url: str, token: str, *, timeout: float = 30.0, verify: bool | str = True) -> None:
+        self.url = url.rstrip("/")
+        self.timeout = timeout
+        self.verify = verify
+        self._token = token
+        again = Patience(
+            TRIES,
+            allowed_methods=None,
+            status_forcelist=_AGAIN,
+            backoff_factor=0.2,
+            backoff_max=8,
+            raise_on_status=False,
+        )
+        # What never reached the server may be repeated always.
+        once = Patience(TRIES, connect=2, read=0, status=0, other=0, allowed_methods=None, backoff_factor=0.2)
+        self._again, self._once = self._http(again), self._http(once)
+
+    def _http(self, patience: Retry) -> requests.Session:
+        http = requests.Session()
+        adapter = HTTPAdapter(pool_maxsize=32, max_retries=patience)
+        http.mount("http://", adapter)
+        http.mount("https://", adapter)
+        http.auth = _Token(self._token)
+        http.verify = self.verify
+        http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+        # A proxy of the environment has no way to this machine's own loopback.
+        http.trust_env = urlsplit(self.url).hostname not in ("localhost", "127.0.0.1", "::1")
+        return http
+
+    def headers(self) -> dict[str, str]:
+        """Give the headers that let a websocket in."""
+        return {"Authorization": f"token {self._token}"} if self._token else {}
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        safe: bool = False,
+        timeout: float | None = None,
+    ) -> Any:
+        """Send one request below the server's URL and give the answer's JSON, None where it is empty.
+
+        ``safe``: it may be repeated after a fault, being idempotent or carrying a requestId.
+        """
+        http = self._again if safe else self._once
+        limit = self.timeout if timeout is None else timeout
+        response = self._send(http, method, path, params=query, json=body, timeout=(min(CONNECT, limit), limit))
+        if not response.ok or response.is_redirect:
+            raise self._refusal(path, response)
+        if not response.content:
+            return None
+        try:
+            return response.json()
+        except ValueError:
+            raise self._strange(response) from None
+
+    def stream(
+        self,
+        path: str,
+        *,
+        query: Sequence[tuple[str, str]] = (),
+        headers: Mapping[str, str] | None = None,
+        quiet: float = 90.0,
+    ) -> requests.Response:
+        """Open a ``text/event-stream``; whoever asked closes it. Silent for ``quiet`` seconds, it is broken."""
+        wanted = {"Accept": "text/event-stream", "Cache-Control": "no-store", **(headers or {})}
+        timeout = (CONNECT, quiet)
+        response = self._send(self._once, "GET", path, params=list(query), headers=wanted, stream=True, timeout=timeout)
+        if not response.ok or response.is_redirect:
+            try:
+                raise self._refusal(path, response)
+            finally:
+                response.close()
+        return response
+
+    def close(self) -> None:
+        """Close the connections that are kept."""
+        self._again.close()
+        self._once.close()
+
+    def _send(self, http: requests.Session, method: str, path: str, **options: Any) -> requests.Response:
+        try:
+            return http.request(method, f"{self.url}/{path.lstrip('/')}", allow_redirects=False, **options)
+        except requests.Timeout as error:
+            raise self.gone(f"it did not answer in {options['timeout'][1]:g} s") from error
+        except requests.exceptions.SSLError as error:
+            raise self.gone(
+                f"its certificate is not trusted ({_reason(error)}); pass verify= a bundle that is"
+            ) from error
+        except requests.ConnectionError as error:
+            raise self.gone(_reason(error)) from error
+        except (requests.RequestException, ValueError) as error:
+            raise self.gone(str(error)) from error
+
+    def gone(self, why: str) -> ServerGone:
+        """Give the error of a server that does not answer."""
+        return ServerGone(f"the server at {self.url} cannot be reached: {why}; is it running, and is the URL right?")
+
+    def _refusal(self, path: str, response: requests.Response) -> SessionsError:
+        try:
+            body = response.json()
+        except (ValueError, requests.RequestException):
+            body = None
+        known = read_error(response.status_code, body)
+        if known is not None:
+            return self._with_remedy(known)
+        if response.is_redirect or response.status_code in (401, 403):
+            return self._with_remedy(Unauthenticated(f"the server at {self.url} does not take the token"))
+        if path.startswith(API) and response.status_code == 404:
+            return Unimplemented(
+                f"the server at {self.url} has no jupyter_sessions: install it there, enable it, and restart the server"
+            )
+        said = body.get("message") if isinstance(body, dict) else None
+        kind = BY_CODE.get(response.status_code, Internal if response.status_code >= 500 else Unavailable)
+        return made(kind, str(said)) if said else self._strange(response)
+
+    def _with_remedy(self, error: SessionsError) -> SessionsError:
+        if not isinstance(error, Unauthenticated):
+            return error
+        remedy = "`jupyter server list` shows a running server's token; set JUPYTER_SESSIONS_TOKEN, or pass token="
+        return Unauthenticated(f"{error.message} ({remedy})", error.details)
+
+    def _strange(self, response: requests.Response) -> Unavailable:
+        text = " ".join(response.text.split())[:SHOWN]
+        said = "".join(sign if sign.isprintable() else " " for sign in text)
+        return Unavailable(
+            f"{self.url} answered HTTP {response.status_code} where JSON was expected{': ' + said if said else ''}; "
+            "is it the address of a Jupyter server?"
+        )
+
+
+def _reason(error: BaseException) -> str:
+    """Give the innermost reason of a connection's failure, which the library wraps several times."""
+    reason: Any = error
+    for _ in range(8):
+        inner = getattr(reason, "reason", None) or next(
+            (one for one in reason.args if isinstance(one, Exception)), None
+        )
+        if not isinstance(inner, BaseException):
+            break
+        reason = inner
+    text = getattr(reason, "strerror", None) or str(reason)
+    return str(text).rpartition(": ")[2] if isinstance(reason, Exception) and ">: " in str(text) else str(text)
