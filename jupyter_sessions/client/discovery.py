@@ -164,7 +164,7 @@ def listed(servers: Sequence[Server]) -> str:
 
 def _row(server: Server) -> str:
     notes = ["a Unix socket: cannot be used"] if server.socket else []
-    notes += ["a password and no token"] if server.password and not server.token else []
+    notes += ["no token"] if not server.token and not server.socket else []
     words = [
         server.url,
         f"root {server.root}" if server.root else "",
@@ -190,13 +190,8 @@ def _without_token(server: Server) -> Server:
             f"the running Jupyter server (pid {server.pid}) listens on the Unix socket {server.socket}, which this "
             f"client cannot reach. Start a server with a port, or {CHOOSE}."
         )
-    if server.password:
-        raise ServerNotFound(
-            f"the Jupyter server at {server.url} has a password and no token, and a password cannot be used from a "
-            f"program. Set {TOKEN} for both, the server (before it starts: --IdentityProvider.token) and this."
-        )
     status, hub = _asked(server.url)
-    if status not in (301, 302, 303, 307, 308, 401, 403):
+    if not server.password and status not in (301, 302, 303, 307, 308, 401, 403):
         # It needs no token, or what ails it is told with the first call.
         return server
     if hub:
@@ -205,8 +200,8 @@ def _without_token(server: Server) -> Server:
             f"session's kernel gets none). Here, {HUB_TOKEN}."
         )
     raise ServerNotFound(
-        f"the Jupyter server at {server.url} lets nobody in without signing in, and its token is not known. Set "
-        f"{TOKEN}, and {URL} to the address above."
+        f"the Jupyter server at {server.url} has no token that a program could use: it has a password, or another way "
+        f"to sign in. Give it one before it starts (JUPYTER_TOKEN, or IdentityProvider.token), and set {TOKEN} to it."
     )
 
 
