@@ -18,9 +18,9 @@ from jupyter_sessions.client.listing import Listing
 from jupyter_sessions.client.logs import read_log
 from jupyter_sessions.client.operation import OperationHandle, Progress
 from jupyter_sessions.client.transport import Transport
-from jupyter_sessions.client.watching import watch
+from jupyter_sessions.client.watching import Watch
 from jupyter_sessions.model import wire
-from jupyter_sessions.model.api import Change, ListRequest, Reset
+from jupyter_sessions.model.api import ListRequest
 from jupyter_sessions.model.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
 from jupyter_sessions.model.names import (
     LOCAL,
@@ -233,15 +233,14 @@ class SessionsClient:
             handle.result(timeout, progress)
         return handle
 
-    def watch(
-        self, location: str | LocationName | None = None, *, after: Mapping[str, int] | None = None
-    ) -> Iterator[Change | Reset]:
-        """Yield every change from now on, or after the sequence of each location in ``after``, until closed.
+    def watch(self, location: str | LocationName | None = None, *, after: Mapping[str, int] | None = None) -> Watch:
+        """Give every change from now on, or after the sequence of each location in ``after``, until it is closed.
 
-        A broken stream is taken up where it broke off; a Reset says that the log is too short for that: list again.
+        It is open when this returns, so that nothing done afterwards is missed; iterate over it. A broken stream is
+        taken up where it broke off; a Reset says that the log is too short for that: list again.
         Raises ServerGone when the server stays away for a minute.
         """
-        return watch(self.transport, self._place(location), after or {})
+        return Watch(self.transport, self._place(location), after or {})
 
     def logs(self, name: str, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
         """Yield a session's log; ``tail`` begins so many bytes before its end, ``follow`` goes on until it ended."""

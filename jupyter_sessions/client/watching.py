@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from types import TracebackType
 
 import requests
 
@@ -21,48 +23,91 @@ from jupyter_sessions.model.paths import location_path
 
 PATIENCE = 60.0
 """Seconds that a server may be away before a watch gives up."""
+QUIET = 50.0
+"""Seconds after which a silent stream is broken: a server that lives says something every 15 s."""
+
+_BROKEN = (requests.RequestException, OSError, ValueError, AttributeError)
 
 
-def watch(
-    transport: Transport, parent: LocationName, after: Mapping[str, int], patience: float = PATIENCE
-) -> Iterator[Change | Reset]:
-    """Yield changes until closed; ``after`` holds the sequence after which each location is told, by its name.
+class Watch(Iterator["Change | Reset"]):
+    """Changes as they come, for a ``for`` loop; open from the moment it is made, and until ``close``.
 
-    A stream that breaks is opened again and goes on after the last sequence seen. Where none was seen yet, a Reset of
+    ``after`` holds the sequence after which each location is told, by its name; one not named is told from now on. A
+    stream that breaks is opened again and goes on after the last sequence seen. Where none was seen yet, a Reset of
     ``parent`` says that something may have been missed. Raises ServerGone when the server stays away for ``patience``
-    seconds, and what it answers to the first request.
+    seconds, and at once what it answers to the first request.
     """
-    seen = {str(parse_location(name, "after")): sequence for name, sequence in after.items()}
-    away, pace, opened = time.monotonic(), Pace(), False
-    while True:
-        try:
-            with closing(_open(transport, parent, seen)) as response:
-                if opened and not seen:
-                    yield Reset(parent, 0)
-                opened = True
-                pace.reset()
-                for change in _changes(response, parent):
-                    seen[str(change.location)] = change.sequence
-                    yield change
-            away = time.monotonic()
-        except (Unavailable, requests.RequestException) as error:
-            # What was open a moment ago counts from now on.
-            away = time.monotonic() if isinstance(error, requests.RequestException) else away
-            if not opened or time.monotonic() - away > patience:
-                raise _gone(transport, error) from error
-        pace.wait()
+
+    def __init__(
+        self, transport: Transport, parent: LocationName, after: Mapping[str, int], patience: float = PATIENCE
+    ) -> None:
+        self._transport = transport
+        self._parent = parent
+        self._patience = patience
+        self._seen = {str(parse_location(name, "after")): sequence for name, sequence in after.items()}
+        self._closed = False
+        self._response = self._open()
+        self._items = _changes(self._response, parent)
+
+    def __next__(self) -> Change | Reset:
+        while not self._closed:
+            try:
+                change = next(self._items)
+            except (StopIteration, *_BROKEN):
+                # A stream that was closed here is not opened again.
+                if not self._closed and self._reopen():
+                    return Reset(self._parent, 0)
+                continue
+            self._seen[str(change.location)] = change.sequence
+            return change
+        raise StopIteration
+
+    def close(self) -> None:
+        """End it, also from another thread: a ``for`` loop over it then ends."""
+        self._closed = True
+        _hang_up(self._response)
+
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _reopen(self) -> bool:
+        """Open the stream again; says whether something may have been missed."""
+        _hang_up(self._response)
+        end, pace = time.monotonic() + self._patience, Pace()
+        while not self._closed:
+            try:
+                self._response = self._open()
+            except Unavailable:
+                if time.monotonic() > end:
+                    raise
+                pace.wait()
+                continue
+            self._items = _changes(self._response, self._parent)
+            return not self._seen
+        return False
+
+    def _open(self) -> requests.Response:
+        if self._parent.wild:
+            query = [("after", f"{place},{sequence}") for place, sequence in sorted(self._seen.items())]
+        else:
+            query = [("after", str(sequence)) for place, sequence in self._seen.items() if place == str(self._parent)]
+        path = f"{PREFIX}/{location_path(self._parent)}/sessions:watch"
+        return self._transport.stream(path, query=query, quiet=QUIET)
 
 
-def _open(transport: Transport, parent: LocationName, seen: Mapping[str, int]) -> requests.Response:
-    if parent.wild:
-        query = [("after", f"{place},{sequence}") for place, sequence in sorted(seen.items())]
-    else:
-        query = [("after", str(sequence)) for place, sequence in seen.items() if place == str(parent)]
-    return transport.stream(f"{PREFIX}/{location_path(parent)}/sessions:watch", query=query)
-
-
-def _gone(transport: Transport, error: Exception) -> Exception:
-    return error if isinstance(error, Unavailable) else transport.gone(str(error))
+def _hang_up(response: requests.Response) -> None:
+    """Close a response, and wake a thread that is reading it."""
+    sock = getattr(getattr(response.raw, "connection", None), "sock", None)
+    if sock is not None:
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+    with contextlib.suppress(*_BROKEN):
+        response.close()
 
 
 def _changes(response: requests.Response, parent: LocationName) -> Iterator[Change | Reset]:
