@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import MaxRetryError
+from urllib3.exceptions import MaxRetryError, ReadTimeoutError
 from urllib3.util import Retry
 
 from jupyter_sessions.client.errors import ServerGone
@@ -21,6 +21,8 @@ from jupyter_sessions.model.errors import Internal, SessionsError, Unauthenticat
 
 TRIES = 5
 """How often a safe call is repeated."""
+BROKEN = 2
+"""How often a safe call is repeated whose answer broke off."""
 LONGEST_WAIT = 30.0
 """The most seconds that an answer's Retry-After is waited for; beyond, the answer is the call's error."""
 CONNECT = 10.0
@@ -50,7 +52,9 @@ class Patience(Retry):
         _pool: Any = None,
         _stacktrace: TracebackType | None = None,
     ) -> Patience:
-        """Count a try; raises MaxRetryError where the server asks for a longer wait than anybody likes."""
+        """Count a try; raises MaxRetryError where waiting, or waiting once more, would be too long."""
+        if isinstance(error, ReadTimeoutError):
+            raise MaxRetryError(_pool, url or "", error)
         if response is not None and (self.get_retry_after(response) or 0) > LONGEST_WAIT:
             raise MaxRetryError(_pool, url or "")
         return super().increment(method, url, response, error, _pool, _stacktrace)
@@ -122,9 +126,9 @@ class Transport:
 
         ``safe``: it may be repeated after a fault, being idempotent or carrying a requestId.
         """
-        http = self._again if safe else self._once
         limit = self.timeout if timeout is None else timeout
-        response = self._send(http, method, path, params=query, json=body, timeout=(min(CONNECT, limit), limit))
+        options = {"params": query, "json": body, "timeout": (min(CONNECT, limit), limit)}
+        response = self._whole(method, path, options) if safe else self._send(self._once, method, path, **options)
         if not response.ok or response.is_redirect:
             raise self._refusal(path, response)
         if not response.content:
@@ -158,19 +162,29 @@ class Transport:
         self._again.close()
         self._once.close()
 
+    def _whole(self, method: str, path: str, options: Mapping[str, Any]) -> requests.Response:
+        """Send what may be repeated, again also where the answer broke off in its body."""
+        for _ in range(BROKEN):
+            try:
+                return self._send(self._again, method, path, **options)
+            except ServerGone as error:
+                if not isinstance(error.__cause__, requests.exceptions.ChunkedEncodingError):
+                    raise
+        return self._send(self._again, method, path, **options)
+
     def _send(self, http: requests.Session, method: str, path: str, **options: Any) -> requests.Response:
         try:
             return http.request(method, f"{self.url}/{path.lstrip('/')}", allow_redirects=False, **options)
-        except requests.Timeout as error:
-            raise self.gone(f"it did not answer in {options['timeout'][1]:g} s") from error
         except requests.exceptions.SSLError as error:
             raise self.gone(
                 f"its certificate is not trusted ({_reason(error)}); pass verify= a bundle that is"
             ) from error
-        except requests.ConnectionError as error:
-            raise self.gone(_reason(error)) from error
+        except requests.exceptions.ChunkedEncodingError as error:
+            raise self.gone("its answer broke off") from error
         except (requests.RequestException, ValueError) as error:
-            raise self.gone(str(error)) from error
+            late = _timed_out(error)
+            why = f"it did not answer in {options['timeout'][1]:g} s" if late else _reason(error)
+            raise self.gone(why) from error
 
     def gone(self, why: str) -> ServerGone:
         """Give the error of a server that does not answer."""
@@ -207,6 +221,11 @@ class Transport:
             f"{self.url} answered HTTP {response.status_code} where JSON was expected{': ' + said if said else ''}; "
             "is it the address of a Jupyter server?"
         )
+
+
+def _timed_out(error: Exception) -> bool:
+    inside = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(error, requests.Timeout) or isinstance(inside, ReadTimeoutError)
 
 
 def _reason(error: BaseException) -> str:
