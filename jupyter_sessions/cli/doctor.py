@@ -36,9 +36,9 @@ def doctor(
         bool, typer.Option("--quiet", "-q", help="Show warnings and faults only, and no progress.")
     ] = False,
 ) -> None:
-    """Check configuration, locations, store, engine and extension; say what is wrong and how to mend it.
+    """Check servers, extension, configuration, locations, store, engine, permissions, ports and orphans.
 
-    Nothing is changed, and no secret is shown.
+    Each fault is told with its remedy. Nothing is changed, and no secret is shown.
     """
     arguments = ["--json", *(f"--location={name}" for name in location or ())]
     arguments += [f"--data-dir={data_dir}"] if data_dir is not None else []
@@ -75,6 +75,9 @@ def _run(argv: Sequence[str]) -> Mapping[str, Any]:
 def _show(findings: Sequence[Mapping[str, Any]]) -> None:
     if not findings:
         return
+    if output.width() >= output.UNBROKEN:
+        _lines(findings)
+        return
     # On a narrow terminal one finding's words stand below each other, not in columns of a few letters.
     narrow = output.width() < WIDE
     made = output.table(("", "check", "found") if narrow else ("", "check", "what", "why", "remedy"))
@@ -86,3 +89,14 @@ def _show(findings: Sequence[Mapping[str, Any]]) -> None:
             words = ["\n".join(word for word in (what, row["why"], row["remedy"] and f"→ {row['remedy']}") if word)]
         made.add_row(output.cell(level, STYLES.get(level, "")), *map(output.cell, (row["check"], *words)))
     output.show(made)
+
+
+def _lines(findings: Sequence[Mapping[str, Any]]) -> None:
+    """Write each finding as one line, for a pipe: columns as wide as their longest text are of no use there."""
+    room = max(len(row["check"]) for row in findings)
+    for row in findings:
+        what = f"{row['subject']}: {row['what']}" if row["subject"] else row["what"]
+        words = "; ".join(word for word in (what, row["why"]) if word) + (
+            f" → {row['remedy']}" if row["remedy"] else ""
+        )
+        print(output.plain(f"{row['level']:5}  {row['check']:{room}}  {words}".replace("\n", " ")))

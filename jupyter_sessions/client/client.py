@@ -10,7 +10,7 @@ from typing import Any, Literal, overload
 from typing_extensions import Unpack
 
 from jupyter_sessions.client.calls import Calls
-from jupyter_sessions.client.discovery import find_server
+from jupyter_sessions.client.discovery import find_server, server_at
 from jupyter_sessions.client.drafts import Wanted, draft, limits
 from jupyter_sessions.client.groups import Locations, Operations, Templates, find_location
 from jupyter_sessions.client.handle import SessionHandle
@@ -61,10 +61,8 @@ class SessionsClient:
         timeout: float = 30.0,
         verify: bool | str = True,
     ) -> None:
-        if url is None:
-            server = find_server()
-            url, token = server.url, server.token if token is None else token
-        self.transport = Transport(url, token or "", timeout=timeout, verify=verify)
+        server = find_server() if url is None else server_at(url, token)
+        self.transport = Transport(server.url, server.token if token is None else token, timeout=timeout, verify=verify)
         self.calls = Calls(self.transport)
         self._wanted = location or os.environ.get(LOCATION, "")
         self._location: LocationName | None = None

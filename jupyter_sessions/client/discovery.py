@@ -54,7 +54,7 @@ def find_server(directory: Path | None = None, environ: Mapping[str, str] | None
     server = hub or _chosen(found, directory, variables)
     if variables.get(TOKEN):
         return replace(server, token=variables[TOKEN])
-    return server if server.token and not _hubs_alone(server) else _without_token(server)
+    return usable(server)
 
 
 def server_at(
@@ -183,8 +183,10 @@ def _hubs_alone(server: Server) -> bool:
     return server.source != HUB and "user" in urlsplit(server.url).path.split("/") and _asked(server.url)[1]
 
 
-def _without_token(server: Server) -> Server:
-    """Give a server that answers without a token; raises ServerNotFound with the way to get one for any other."""
+def usable(server: Server) -> Server:
+    """Give a server that can be called with what is known of it; raises ServerNotFound that says what is missing."""
+    if server.token and not server.socket and not _hubs_alone(server):
+        return server
     if server.socket:
         raise ServerNotFound(
             f"the running Jupyter server (pid {server.pid}) listens on the Unix socket {server.socket}, which this "

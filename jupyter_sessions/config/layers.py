@@ -31,10 +31,14 @@ class _Claim:
 
 
 class Layers:
-    """What the sources added so far make together; ``faults`` holds theirs and those of one against another."""
+    """What the sources added so far make together; ``faults`` holds theirs and those of one against another.
+
+    ``replaced`` are the entries that gave way to a later source's: the name, the earlier source, the later one.
+    """
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
+        self.replaced: list[tuple[LocationName, str, str]] = []
         self._claims: dict[LocationName, _Claim] = {}
         self._local = True
         self._everything: _Lock | None = None
@@ -48,6 +52,8 @@ class Layers:
             self._local = source.local
         for entry in source.entries:
             if entry.name is not None and not self._refused(source, entry.path, self._lock_of(source, entry)):
+                if entry.name in self._claims:
+                    self.replaced.append((entry.name, self._claims[entry.name].source.label, source.label))
                 self._claims[entry.name] = _Claim(source, entry)
         self._take_locks(source)
 

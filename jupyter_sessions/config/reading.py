@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from jupyter_sessions.config.faults import ConfigFaults, Fault
 from jupyter_sessions.config.folders import Folder, folders
 from jupyter_sessions.config.locations import LocationConfig
+from jupyter_sessions.model.names import LocationName
 
 TRAIT = "c.SessionsExtension.locations"
 """The source of what a trait holds, in faults."""
@@ -18,11 +19,13 @@ class Configured:
     """What was read: this machine first, then in the order in which locations were first named.
 
     ``sources`` are the files (and the trait) that were read, the weakest first. ``faults`` is empty where all is well.
+    ``replaced`` are the entries that gave way to a later source's: the name, the earlier source, the later one.
     """
 
     locations: tuple[LocationConfig, ...]
     sources: tuple[str, ...]
     faults: tuple[Fault, ...] = ()
+    replaced: tuple[tuple[LocationName, str, str], ...] = ()
 
 
 def read_locations(traits: Sequence[Mapping[str, object]] = (), paths: Sequence[Folder] | None = None) -> Configured:
@@ -57,4 +60,4 @@ def survey(traits: Sequence[Mapping[str, object]] = (), paths: Sequence[Folder] 
         sources.append(TRAIT)
         layers.add(read_traits(traits, TRAIT))
     locations = layers.locations()
-    return Configured(tuple(locations), tuple(sources), (*faults, *layers.faults))
+    return Configured(tuple(locations), tuple(sources), (*faults, *layers.faults), tuple(layers.replaced))

@@ -22,7 +22,10 @@ def options() -> argparse.ArgumentParser:
     """Give the parser of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m jupyter_sessions.doctor",
-        description="Check configuration, locations, store, engine and extension. Nothing is changed.",
+        description=(
+            "Check servers, extension, configuration, locations, store, engine, permissions, ports and orphans. Nothing is "
+            "changed."
+        ),
         epilog="Example: python -m jupyter_sessions.doctor --json. Exit codes: 0 all is well, 1 faults were found.",
     )
     parser.add_argument("--json", action="store_true", help="write the findings as JSON")

@@ -21,6 +21,9 @@ def check_configuration(read: Configured) -> list[Finding]:
     for source in read.sources:
         if Path(source).is_absolute():
             found += _changed_by_others(Path(source))
+    for name, earlier, later in read.replaced:
+        remedy = "take one of the two out, or give one another name, unless this is meant"
+        found.append(warn(CHECK, str(name), f"is given twice: {later} replaces {earlier}", "the later counts", remedy))
     for config in read.locations:
         found += _location(config)
     if not read.locations:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jupyter_sessions.config.locations import LocationConfig, Provider
 from jupyter_sessions.config.reading import survey
-from jupyter_sessions.doctor import configuration, engine, extension, storage
+from jupyter_sessions.doctor import configuration, engine, extension, orphans, permissions, ports, servers, storage
 from jupyter_sessions.doctor.findings import Finding, fault, scrubbed
 from jupyter_sessions.doctor.location import check_locations
 from jupyter_sessions.doctor.settings import Settings, read_settings
@@ -30,7 +30,8 @@ async def examine(data_dir: Path | None, only: Sequence[str], tell: Tell, second
     wanted = [config for config in read.locations if not only or str(config.name) in only]
     found += _unknown(only, wanted)
     away = [config for config in wanted if config.provider is Provider.UPSTREAM]
-    here = _machine(settings, any(config.provider is Provider.EMBEDDED for config in read.locations))
+    embedded = any(config.provider is Provider.EMBEDDED for config in read.locations)
+    here = _machine(settings, embedded, seconds)
     machine = asyncio.gather(*(_timed(check, tell, seconds) for check in here))
     secrets: set[str] = set()
     try:
@@ -42,18 +43,25 @@ async def examine(data_dir: Path | None, only: Sequence[str], tell: Tell, second
     return scrubbed([*found, *(row for rows in local for row in rows)], secrets)
 
 
-def _machine(settings: Settings, embedded: bool) -> list[Check]:
+def _machine(settings: Settings, embedded: bool, seconds: float) -> list[Check]:
     """Give the checks of this machine; what sessions on it need is of no interest where none run on it."""
     checks: list[Check] = []
     if embedded:
         checks += [
             (storage.DIRECTORY, lambda: storage.check_directory(settings.data_dir)),
             (storage.STORE, lambda: storage.check_store(settings.data_dir)),
-            (storage.ORPHANS, lambda: storage.check_orphans(settings.data_dir)),
+            (orphans.CHECK, lambda: orphans.check_orphans(settings.data_dir)),
             (engine.CHECK, engine.check_engine),
             (engine.SURROUNDINGS, engine.check_surroundings),
         ]
-    return [*checks, (extension.SERVER, lambda: extension.check_server(settings)), (extension.LAB, extension.check_lab)]
+    return [
+        *checks,
+        (permissions.CHECK, lambda: permissions.check_permissions(settings.data_dir)),
+        (ports.CHECK, lambda: ports.check_ports(settings.serve_port)),
+        (servers.CHECK, lambda: servers.check_servers(seconds)),
+        (extension.SERVER, lambda: extension.check_server(settings)),
+        (extension.LAB, extension.check_lab),
+    ]
 
 
 async def _timed(check: Check, tell: Tell, seconds: float) -> list[Finding]:

@@ -12,8 +12,15 @@ from typing import Any
 from jupyter_sessions.doctor.findings import Finding, fault, warn
 
 CHECK = "settings"
-FILES = ("jupyter_config", "jupyter_server_config", "jupyter_lab_config", "jupyter_notebook_config")
+FILES = (
+    "jupyter_config",
+    "jupyter_server_config",
+    "jupyter_lab_config",
+    "jupyter_notebook_config",
+    "jupyter_sessions_serve_config",
+)
 SECTION = "SessionsExtension"
+SERVE_PORT = 8890
 
 
 @dataclass(frozen=True)
@@ -26,6 +33,8 @@ class Settings:
     enabled: bool = True
     servers: Mapping[str, Any] | None = None
     """What the files say of ``ServerApp.jpserver_extensions``, None where they say nothing."""
+    serve_port: int = SERVE_PORT
+    """Where ``jupyter sessions serve`` would listen; 0 is a free port."""
 
 
 def read_settings(data_dir: Path | None, only: Sequence[str]) -> tuple[Settings, list[Finding]]:
@@ -43,12 +52,14 @@ def read_settings(data_dir: Path | None, only: Sequence[str]) -> tuple[Settings,
         locations = []
     servers = config.get("ServerApp", {}).get("jpserver_extensions")
     enabled = section.get("enabled", True)
+    port = config.get("ServeApp", {}).get("port", SERVE_PORT)
     settings = Settings(
         data_dir=Path(str(where)).expanduser(),
         locations=tuple(locations),
         only=tuple(only),
         enabled=enabled if isinstance(enabled, bool) else True,
         servers=dict(servers) if isinstance(servers, Mapping) else None,
+        serve_port=port if isinstance(port, int) else SERVE_PORT,
     )
     return settings, found
 

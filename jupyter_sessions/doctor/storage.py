@@ -1,4 +1,4 @@
-"""Checks where sessions are kept, and looks for what a crash left running. Changes nothing."""
+"""Checks where sessions are kept. Changes nothing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from jupyter_sessions.model.states import State
 from jupyter_sessions.service import schema
 from jupyter_sessions.service.store import FILE
 
-DIRECTORY, STORE, ORPHANS = "data directory", "store", "processes"
+DIRECTORY, STORE = "data directory", "store"
 LEAST_FREE = 100 << 20
 
 
@@ -65,7 +65,7 @@ def _space(path: Path) -> Iterator[Finding]:
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[sqlite3.Connection]:
+def reading(path: Path) -> Iterator[sqlite3.Connection]:
     """Open the store so that nothing can be written to it; raises sqlite3.Error."""
     with contextlib.closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=5)) as connection:
         yield connection
@@ -78,7 +78,7 @@ def check_store(data_dir: Path) -> list[Finding]:
     if not path.exists():
         return [well(STORE, subject, "is made with the first start")]
     try:
-        with _reading(path) as connection:
+        with reading(path) as connection:
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             application = int(connection.execute("PRAGMA application_id").fetchone()[0])
             if application != schema.SCHEMA.application_id:
@@ -108,36 +108,3 @@ def _damaged(subject: str, why: str) -> Finding:
 def _live(connection: sqlite3.Connection) -> int:
     query = "SELECT count(*) FROM sessions WHERE state < ?"
     return int(connection.execute(query, (int(State.TERMINATED),)).fetchone()[0])
-
-
-def check_orphans(data_dir: Path) -> list[Finding]:
-    """Look for processes of this store's sessions that belong to no live session."""
-    from jupyter_sessions.engines.process import marked
-
-    path = data_dir / FILE
-    if not path.exists():
-        return []
-    try:
-        with _reading(path) as connection:
-            identity = schema.meta(connection, "store_uuid").decode()
-            # Processes first: a session that is made meanwhile has its row before its process.
-            found = list(marked.scan(f"{identity}/"))
-            states = {str(row[0]): int(row[1]) for row in connection.execute("SELECT uuid, state FROM sessions")}
-    except (sqlite3.Error, KeyError, OSError) as error:
-        return [warn(ORPHANS, str(path), "whether sessions left processes behind is not known", str(error))]
-    lost: dict[str, list[int]] = {}
-    for process in found:
-        uuid = process.mark.split("/")[1]
-        over = states.get(uuid, int(State.TERMINATED)) >= int(State.TERMINATED)
-        if over and marked.start_time(process.pid) == process.started:
-            lost.setdefault(uuid, []).append(process.pid)
-    return [_orphan(uuid, pids, uuid in states) for uuid, pids in sorted(lost.items())] or [
-        well(ORPHANS, "", "no process is left of a session that ended")
-    ]
-
-
-def _orphan(uuid: str, pids: list[int], known: bool) -> Finding:
-    listed = " ".join(map(str, sorted(pids)))
-    why = "the session has ended" if known else "the session is not in the store"
-    remedy = f"start a Jupyter server here, which ends what belongs to no session; or: kill {listed}"
-    return fault(ORPHANS, f"session {uuid}", f"process{'' if len(pids) == 1 else 'es'} {listed} still run", why, remedy)

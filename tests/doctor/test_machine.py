@@ -55,6 +55,18 @@ class TestConfiguration:
         found = bad(check_configuration(survey((), Files(tmp_path).folders)))
         assert found.level is Level.WARN and found.remedy == f"chmod go-w {path}"
 
+    def test_a_later_file_that_replaces_an_earlier_ones_location(self, tmp_path: Path) -> None:
+        entry = "locations:\n  - {{project: p, location: r, endpoint: 'https://{0}.example.org'}}\n"
+        files = Files(tmp_path)
+        early, late = files.write("system", entry.format("early")), files.write("user", entry.format("late"))
+        read = survey((), files.folders)
+        found = bad(check_configuration(read))
+        assert found.level is Level.WARN and found.subject == "projects/p/locations/r"
+        assert found.what == f"is given twice: {late} replaces {early}" and found.remedy
+        assert [one.endpoint for one in read.locations if str(one.name) == found.subject] == [
+            "https://late.example.org"
+        ]
+
     def test_a_certificate_that_is_not_checked(self) -> None:
         assert bad(check_configuration(upstream(verify=False))).level is Level.WARN
 

@@ -4,22 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from jupyter_sessions.doctor import storage
 from jupyter_sessions.doctor.findings import Level
-from jupyter_sessions.doctor.storage import check_directory, check_orphans, check_store
-from jupyter_sessions.engines.process import marked
-from jupyter_sessions.model.hostfile import MARK
+from jupyter_sessions.doctor.storage import check_directory, check_store
 from jupyter_sessions.service import schema
 from tests.doctor.places import bad, levels
 from tests.service.fake_engine import World
@@ -117,54 +109,7 @@ class TestStore:
         assert "is damaged" in bad(check_store(data_dir)).what
         path.write_text("this is no database at all, and longer than the header of one: " + "x" * 100)
         assert "is damaged" in bad(check_store(data_dir)).what
-        assert bad(check_orphans(data_dir)).level is Level.WARN
 
     def test_a_store_that_cannot_be_opened(self, data_dir: Path) -> None:
         (data_dir / "sessions.db").mkdir()
         assert "cannot be read now" in bad(check_store(data_dir)).what
-
-
-@contextlib.contextmanager
-def process(mark: str) -> Iterator[int]:
-    """Run a process that carries a mark."""
-    code = "import sys, time; print(flush=True); time.sleep(300)"
-    running = subprocess.Popen(
-        [sys.executable, "-c", code], env={**os.environ, MARK: mark}, stdout=subprocess.PIPE, start_new_session=True
-    )
-    try:
-        assert running.stdout is not None
-        running.stdout.readline()
-        yield running.pid
-    finally:
-        running.send_signal(signal.SIGKILL)
-        running.communicate()
-
-
-class TestOrphans:
-    """``check_orphans``."""
-
-    def test_there_are_none_without_a_store(self, data_dir: Path) -> None:
-        assert check_orphans(data_dir) == []
-
-    def test_a_process_of_no_session_is_found_and_left_alone(self, data_dir: Path) -> None:
-        mine, lost = identity(store(data_dir)), str(uuid.uuid4())
-        assert levels(check_orphans(data_dir)) == {"processes": "ok"}
-        with process(f"{mine}/{lost}/1") as pid, process(f"{uuid.uuid4()}/{lost}/1") as other:
-            found = bad(check_orphans(data_dir))
-            assert found.level is Level.FAULT and lost in found.subject and f" {pid} " in found.what
-            assert str(other) not in found.what and f"kill {pid}" in found.remedy
-            assert marked.start_time(pid) is not None
-        end = time.monotonic() + 10
-        while levels(check_orphans(data_dir)) != {"processes": "ok"}:
-            assert time.monotonic() < end
-
-    async def test_a_process_of_a_live_session_is_no_orphan_and_one_of_an_ended_session_is(
-        self, data_dir: Path
-    ) -> None:
-        async with serving(data_dir, World()) as server:
-            session = await active(server, "first-one")
-            with process(f"{identity(data_dir / 'sessions.db')}/{session.uuid}/1"):
-                assert levels(check_orphans(data_dir)) == {"processes": "ok"}
-                await finished(server, await server.terminate_session(ALICE, named("first-one")))
-                found = bad(check_orphans(data_dir))
-        assert found.why == "the session has ended" and session.uuid in found.subject
