@@ -61,8 +61,8 @@ class SessionsClient:
         timeout: float = 30.0,
         verify: bool | str = True,
     ) -> None:
-        server = find_server() if url is None else server_at(url, token)
-        self.transport = Transport(server.url, server.token if token is None else token, timeout=timeout, verify=verify)
+        server = find_server(token=token) if url is None else server_at(url, token)
+        self.transport = Transport(server.url, server.token, timeout=timeout, verify=verify)
         self.calls = Calls(self.transport)
         self._wanted = location or os.environ.get(LOCATION, "")
         self._location: LocationName | None = None

@@ -39,22 +39,23 @@ class Server:
     socket: str = ""
 
 
-def find_server(directory: Path | None = None, environ: Mapping[str, str] | None = None) -> Server:
+def find_server(
+    directory: Path | None = None, environ: Mapping[str, str] | None = None, token: str | None = None
+) -> Server:
     """Give the server to talk to; raises ServerNotFound, or InvalidArgument for a JUPYTER_SESSIONS_URL that is none.
 
     In this order: what JUPYTER_SESSIONS_URL names; under a JupyterHub the user's own server there; the only running
     server; of several the one whose root directory contains ``directory`` (default: the working directory), the
-    deepest such root. JUPYTER_SESSIONS_TOKEN, where it is set, is the token in each case.
+    deepest such root. ``token``, else JUPYTER_SESSIONS_TOKEN, is the token in each case where it is given.
     """
     variables = os.environ if environ is None else environ
     if variables.get(URL, "").strip():
-        return server_at(variables[URL], environ=variables, name=URL)
+        return server_at(variables[URL], token, variables, URL)
     found = running_servers(variables)
     hub = next((server for server in found if server.source == HUB), None)
     server = hub or _chosen(found, directory, variables)
-    if variables.get(TOKEN):
-        return replace(server, token=variables[TOKEN])
-    return usable(server)
+    known = variables.get(TOKEN) or None if token is None else token
+    return usable(server) if known is None else replace(server, token=known)
 
 
 def server_at(

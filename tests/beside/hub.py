@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import requests
+import websocket
 
 from tests.real.server import RealServer, free_port, wait_for
 
@@ -104,6 +105,25 @@ class HubServer(RealServer):
         self.of_hub("POST", f"users/{USER}/server")
         wait_for(lambda: (self.state() or {}).get("ready"), f"the user's server; the log ends {self.log[-2000:]}")
         return self
+
+    def in_terminal(self, line: str) -> tuple[int, str]:
+        """Run one line in a terminal of the user's server; give its exit code and its standard output."""
+        name = self.jupyter("POST", "terminals")["name"]
+        out, status = self.home / f"terminal-{name}.out", self.home / f"terminal-{name}.status"
+        socket = websocket.create_connection(
+            f"{self.url}/terminals/websocket/{name}".replace("http", "ws", 1),
+            header=[f"Authorization: {self.authorization}"],
+            timeout=60,
+            suppress_origin=True,
+        )
+        try:
+            # The status is there whole or not at all, so that whoever waits for it reads no half of it.
+            socket.send(json.dumps(["stdin", f"{line} > {out}; echo $? > {status}.new; mv {status}.new {status}\r"]))
+            wait_for(status.exists, f"the end of {line}", 120)
+        finally:
+            socket.close()
+            self.jupyter("DELETE", f"terminals/{name}")
+        return int(status.read_text()), out.read_text()
 
     def halt(self) -> None:
         """Have the hub stop the user's server, as its home page does."""

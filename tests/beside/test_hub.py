@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.beside.hub import USER, HubServer, hub_server, names_of
 from tests.real.kernel import KernelSocket
-from tests.real.server import marked, wait_for
+from tests.real.server import PARENT, marked, wait_for
 
 if os.environ.get("BESIDE") != "hub":
     pytest.skip("no JupyterHub in this environment", allow_module_level=True)
@@ -67,3 +70,57 @@ def test_another_caller_is_refused(server: HubServer) -> None:
     answer = server.http.get(url, headers={"Authorization": "token wrong"}, timeout=30)
     assert answer.status_code in (401, 403)
     assert answer.json()["error"]["status"] in ("UNAUTHENTICATED", "PERMISSION_DENIED")
+
+
+IN_A_KERNEL = """
+import os
+from jupyter_sessions.client import SessionsClient
+assert os.environ["JUPYTERHUB_API_TOKEN"]
+made = SessionsClient().create("of-a-kernel", kernel="python", wait=True)
+print(made.id, made.run("6 * 7").data["text/plain"])
+"""
+IN_A_SESSIONS_KERNEL = """
+from jupyter_sessions.client import SessionsClient
+from jupyter_sessions.client.errors import ServerNotFound
+try:
+    SessionsClient()
+except ServerNotFound as error:
+    print(error)
+"""
+GIVEN = """
+from jupyter_sessions.client import SessionsClient
+print(*sorted(session.id for session in SessionsClient({url!r}, {token!r}).list()))
+"""
+
+
+def test_the_command_line_works_in_a_terminal(server: HubServer) -> None:
+    """A terminal has the hub's token from its server, and nothing else tells the program where to go."""
+    server.create("listed")
+    program = Path(sys.prefix) / "bin" / "jupyter"
+    status, out = server.in_terminal(f"{program} sessions list -o json")
+    assert status == 0
+    assert f"{PARENT}/sessions/listed" in {row["name"] for row in json.loads(out)}
+
+
+def test_the_client_works_in_a_local_kernel(server: HubServer) -> None:
+    """A kernel that the user's server runs itself has the hub's token, too."""
+    kernel = server.jupyter("POST", "kernels", {"name": "python3"})["id"]
+    socket = KernelSocket(server, kernel)
+    socket.ready()
+    assert socket.text(IN_A_KERNEL).split() == ["of-a-kernel", "42"]
+    socket.close()
+    assert server.session("of-a-kernel")["creator"] == USER
+
+
+def test_a_sessions_kernel_is_told_what_to_set(server: HubServer) -> None:
+    """It has no token of the hub's, takes none from a file, and works with one that the user asked the hub for."""
+    server.create("asking")
+    kernel = server.jupyter("POST", "kernels", {"name": "asking.python3"})["id"]
+    socket = KernelSocket(server, kernel)
+    socket.ready()
+    said = socket.text(IN_A_SESSIONS_KERNEL)
+    for words in ("JupyterHub", "JUPYTER_SESSIONS_URL", "JUPYTER_SESSIONS_TOKEN", "token page"):
+        assert words in said
+    token = server.authorization.removeprefix("token ")
+    assert "asking" in socket.text(GIVEN.format(url=f"{server.url}/lab", token=token)).split()
+    socket.close()

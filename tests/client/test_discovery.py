@@ -122,6 +122,8 @@ def test_a_password_is_said_to_be_of_no_use(place: Place) -> None:
 def test_a_token_of_the_environment_opens_whichever_is_found(place: Place) -> None:
     given = find_server(place.locked.root, {**place.environ, "JUPYTER_SESSIONS_TOKEN": "mine"})
     assert (given.url, given.token) == (place.locked.url, "mine")
+    passed = find_server(place.locked.root, {**place.environ, "JUPYTER_SESSIONS_TOKEN": "mine"}, "passed")
+    assert passed.token == "passed"
 
 
 def test_the_environment_comes_first(place: Place) -> None:
