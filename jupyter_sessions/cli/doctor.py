@@ -47,6 +47,8 @@ def doctor(
     findings = [row for row in report["findings"] if not quiet or row["level"] != "ok"]
     if form is output.Format.TABLE:
         _show(findings)
+    elif form.value == "name":
+        print("\n".join(dict.fromkeys(str(row["check"]) for row in findings)))
     else:
         output.write({**report, "findings": findings}, form)
     faults = sum(row["level"] == "fault" for row in findings)

@@ -138,8 +138,8 @@ def _none(environ: Mapping[str, str]) -> str:
     ended = len(runtime_files.read_all(directory))
     past = f" ({ended} file{'s' if ended > 1 else ''} of servers that have ended)" if ended else ""
     return (
-        f"no running Jupyter server was found in {directory}{past}. Start one (jupyter lab), or name one elsewhere: "
-        f"{CHOOSE} and {TOKEN}."
+        f"no running Jupyter server was found in {directory}{past}. Start one (jupyter lab), or name one elsewhere, "
+        f"or a running `jupyter sessions serve`: {CHOOSE} and {TOKEN}."
     )
 
 

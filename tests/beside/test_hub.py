@@ -89,7 +89,7 @@ except ServerNotFound as error:
 """
 GIVEN = """
 from jupyter_sessions.client import SessionsClient
-print(*sorted(session.id for session in SessionsClient({url!r}, {token!r}).list()))
+print(*(session.name.rpartition("/")[2] for session in SessionsClient({url!r}, {token!r}).list()))
 """
 
 
