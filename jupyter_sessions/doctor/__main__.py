@@ -23,8 +23,8 @@ def options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m jupyter_sessions.doctor",
         description=(
-            "Check servers, extension, configuration, locations, store, engine, permissions, ports and orphans. Nothing is "
-            "changed."
+            "Check servers, extension, configuration, locations, store, engine, permissions, ports and orphans. "
+            "Nothing is changed."
         ),
         epilog="Example: python -m jupyter_sessions.doctor --json. Exit codes: 0 all is well, 1 faults were found.",
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from jupyter_sessions import __version__
@@ -11,7 +12,7 @@ from jupyter_sessions.client import runtime_files
 from jupyter_sessions.client.discovery import Server, running_servers, usable
 from jupyter_sessions.client.errors import ServerGone, ServerNotFound
 from jupyter_sessions.client.transport import Transport
-from jupyter_sessions.doctor.findings import Finding, fault, warn, well
+from jupyter_sessions.doctor.findings import Finding, Level, fault, warn, well
 from jupyter_sessions.model.errors import NotFound, SessionsError, Unauthenticated, Unimplemented
 
 CHECK = "server"
@@ -19,6 +20,7 @@ API = "jupyter-sessions/v1/openapi.json"
 ENABLE = (
     "in its environment: pip install jupyter_sessions, jupyter server extension enable jupyter_sessions, restart it"
 )
+OFF = "jupyter_sessions is not on in it"
 _INSIDE = 0.4
 """The part of a check's time that one call may take."""
 
@@ -31,9 +33,11 @@ def check_servers(seconds: float, environ: Mapping[str, str] | None = None) -> l
     if not servers:
         return [*found, well(CHECK, "", "no Jupyter server of this account runs here", "start one with: jupyter lab")]
     limit = seconds * _INSIDE / len(servers)
-    for server in servers:
-        found.append(_ask(server, limit))
-    return found
+    asked = [_ask(server, limit) for server in servers]
+    if any(row.level is not Level.FAULT for row in asked):
+        # Beside one that has sessions, another may well be meant to have none.
+        asked = [replace(row, level=Level.WARN) if row.what == OFF else row for row in asked]
+    return [*found, *asked]
 
 
 def _ended(directory: Path, servers: list[Server]) -> Iterator[Finding]:
@@ -63,10 +67,13 @@ def _ask(server: Server, seconds: float) -> Finding:
         remedy = f"restart it, or set JUPYTER_SESSIONS_TOKEN; its token was looked for in {server.source}"
         return fault(CHECK, subject, "does not take its token", error.message, remedy)
     except (NotFound, Unimplemented):
-        return fault(CHECK, subject, "jupyter_sessions is not on in it", "it answers without the API", ENABLE)
+        return fault(CHECK, subject, OFF, "it answers without the API", ENABLE)
     except (SessionsError, KeyError, TypeError) as error:
         return fault(CHECK, subject, "answers something else than the API", str(error), "look at its log")
     if version != __version__:
         why = f"it runs jupyter_sessions {version}, this is {__version__}"
         return warn(CHECK, subject, "is of another version", why, "restart it, or use the program of its environment")
+    if not server.token:
+        why = "whoever reaches its port, each account of this machine too, can run code as you"
+        return warn(CHECK, subject, "lets anybody in", why, "start it without an empty IdentityProvider.token")
     return well(CHECK, subject, f"answers, takes its token, and has jupyter_sessions {version}", f"root {server.root}")

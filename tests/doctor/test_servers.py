@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from jupyter_sessions.doctor.permissions import check_permissions
 from jupyter_sessions.doctor.ports import check_ports
 from jupyter_sessions.doctor.servers import check_servers
 from jupyter_sessions.service import schema
-from tests.client.test_discovery_files import write
+from tests.client.test_discovery_files import answering, write
 from tests.doctor.places import Home, bad
 from tests.real.server import RealServer, free_port, real_server
 
@@ -87,17 +88,36 @@ class TestServers:
         assert found.what == "does not take its token" and "JUPYTER_SESSIONS_TOKEN" in found.remedy
         assert "of-before" not in json.dumps(found.shown())
 
-    def test_one_without_the_extension(self, tmp_path: Path) -> None:
-        off = ("--ServerApp.jpserver_extensions={'jupyter_sessions': False}",)
-        server = RealServer(tmp_path, options=off)
+    def test_one_without_the_extension(self, server: RealServer, tmp_path: Path) -> None:
+        """It is a fault where it is the only one; beside one that has sessions it may well be meant so."""
+        off = RealServer(tmp_path, options=("--ServerApp.jpserver_extensions={'jupyter_sessions': False}",))
+        try:
+            off.start()
+            found = bad(check_servers(SECONDS, self.runtime(off)))
+            shutil.copytree(server.home / "runtime", tmp_path / "runtime", dirs_exist_ok=True)
+            beside = bad(check_servers(SECONDS, self.runtime(off)))
+        finally:
+            off.stop()
+            off.http.close()
+        assert (found.level, beside.level) == (Level.FAULT, Level.WARN)
+        assert found.what == beside.what == "jupyter_sessions is not on in it"
+        assert "jupyter server extension enable jupyter_sessions" in found.remedy
+
+    def test_one_that_lets_anybody_in(self, tmp_path: Path) -> None:
+        server = RealServer(tmp_path, options=("--IdentityProvider.token=",))
         try:
             server.start()
             found = bad(check_servers(SECONDS, self.runtime(server)))
         finally:
             server.stop()
             server.http.close()
-        assert found.level is Level.FAULT and found.what == "jupyter_sessions is not on in it"
-        assert "jupyter server extension enable jupyter_sessions" in found.remedy
+        assert found.level is Level.WARN and found.what == "lets anybody in" and found.remedy
+
+    def test_what_is_no_jupyter_server(self, tmp_path: Path) -> None:
+        with answering(404) as port:
+            write(tmp_path, os.getpid(), port)
+            found = bad(check_servers(SECONDS, {"JUPYTER_RUNTIME_DIR": str(tmp_path)}))
+        assert found.level is Level.FAULT and found.what == "answers something else than the API"
 
 
 class TestPorts:
