@@ -6,7 +6,7 @@ import enum
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 OK, FAULTS, USAGE, BROKEN = 0, 1, 2, 3
 """Exit codes: all is well; faults were found or the act failed; it was not understood; a program it needs broke."""
-EXITS = "Exit codes: 0 all is well, 1 faults or a failure, 2 not understood, 3 a program it needs broke."
+INTERRUPTED = 130
+"""What a command that Ctrl-C ended exits with."""
+EXITS = "Exit codes: 0 all is well, 1 faults or a failure, 2 not understood, 3 a program it needs broke, 130 Ctrl-C."
 
 UNBROKEN = 10_000
 """Columns of what is no terminal."""
@@ -28,6 +30,7 @@ class Format(str, enum.Enum):
     TABLE = "table"
     JSON = "json"
     YAML = "yaml"
+    NAME = "name"
 
 
 def plain(text: str) -> str:
@@ -81,6 +84,12 @@ def write(data: Mapping[str, Any] | Sequence[Any], form: Format) -> None:
     else:
         json.dump(data, sys.stdout, indent=2, ensure_ascii=False)
         sys.stdout.write("\n")
+
+
+def names(found: Iterable[str]) -> None:
+    """Write names to stdout, one a line."""
+    for name in found:
+        print(plain(name))
 
 
 def say(text: str) -> None:
