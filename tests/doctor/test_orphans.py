@@ -23,7 +23,7 @@ from jupyter_sessions.engines.base import Alive
 from jupyter_sessions.engines.process import marked
 from jupyter_sessions.model.hostfile import MARK, HostProcess, read
 from jupyter_sessions.service import schema
-from tests.doctor.places import bad, levels
+from tests.doctor.places import Home, bad, levels
 from tests.engines.bench import ready, started
 from tests.engines.process_bench import process_bench
 from tests.real.server import RealServer, real_server, wait_for
@@ -129,6 +129,18 @@ def test_a_directory_that_belongs_to_no_session(data_dir: Path) -> None:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     with real_server(tmp_path_factory.mktemp("orphans")) as started:
         yield started
+
+
+def test_a_place_in_use_is_sound(server: RealServer) -> None:
+    """A server that runs with a live session and its kernel: the whole program finds no fault and changes nothing."""
+    server.create("sound")
+    server.jupyter("POST", "kernels", {"name": "sound.python3"})
+    code, report, _ = Home(server.home).doctor("--quiet")
+    checks = ("server", "store", "orphans", "permissions", "ports", "engine", "data directory")
+    rows = [row for row in report["findings"] if row["check"] in checks and "8890" not in row["subject"]]
+    assert code == 0 and {row["check"] for row in rows} == set(checks)
+    assert {row["level"] for row in rows} == {"ok"}, rows
+    assert server.session("sound")["state"] == "ACTIVE"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a stopped server's sessions are killed by what /proc says")
