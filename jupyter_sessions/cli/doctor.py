@@ -25,7 +25,8 @@ app = typer.Typer(rich_markup_mode="markdown")
 @app.command(epilog=f"{EXAMPLE}\n\n{output.EXITS}")
 def doctor(
     form: Annotated[
-        output.Format, typer.Option("-o", "--output", help="How to write what was found.")
+        output.Format,
+        typer.Option("-o", "--output", help="How to write what was found; name: the checks' names alone."),
     ] = output.Format.TABLE,
     location: Annotated[
         list[str] | None,
@@ -47,8 +48,9 @@ def doctor(
     findings = [row for row in report["findings"] if not quiet or row["level"] != "ok"]
     if form is output.Format.TABLE:
         _show(findings)
-    elif form.value == "name":
-        print("\n".join(dict.fromkeys(str(row["check"]) for row in findings)))
+    elif form is output.Format.NAME:
+        for name in dict.fromkeys(str(row["check"]) for row in findings):
+            print(output.plain(name))
     else:
         output.write({**report, "findings": findings}, form)
     faults = sum(row["level"] == "fault" for row in findings)
