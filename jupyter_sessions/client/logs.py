@@ -12,14 +12,18 @@ PIECE = 1 << 20
 """The most bytes of one request."""
 
 
-def read_log(calls: Calls, name: SessionName, follow: bool, tail: int | None) -> Iterator[str]:
+def read_log(
+    calls: Calls, name: SessionName, follow: bool, tail: int | None, start: int | None = None
+) -> Iterator[str]:
     """Yield the log; ``tail`` begins that many bytes before its end, ``follow`` goes on until nothing can come.
 
-    What was thrown away before it could be read leaves a line that says how much.
+    ``start`` is the offset to begin at, in place of ``tail``. What was thrown away before it could be read leaves a line that says how much.
     """
     offset, pace = -tail if tail else 0, Pace()
     first = True
-    if tail == 0:
+    if start is not None:
+        offset, first = start, False
+    elif tail == 0:
         offset, first = calls.read_log(name, -1, 1).next_offset, False
     while True:
         page = calls.read_log(name, offset, PIECE)

@@ -1,0 +1,199 @@
+"""Stays with code that runs in a session's kernel: its output, its questions, Ctrl-C, and how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jupyter_sessions.cli import output
+from jupyter_sessions.cli.interrupts import INTERRUPTED, Interrupts, LetGo
+from jupyter_sessions.cli.streams import Streams, coloured, traceback_text
+
+if TYPE_CHECKING:
+    from jupyter_sessions.client.execution import Execution, Output, Result
+    from jupyter_sessions.client.handle import SessionHandle
+    from jupyter_sessions.client.kernel import KernelConnection
+
+GRACE_S = 10.0
+"""How long code that took too long may take to end once it is interrupted, in seconds."""
+EXIT = "SystemExit"
+
+
+@dataclass
+class Attended:
+    """What came of code: ``code`` is the exit code, ``result`` is None where it was let go of."""
+
+    session: str
+    kernel: str
+    code: int = output.OK
+    result: Result | None = None
+    outputs: list[Output] = field(default_factory=list)
+
+
+def attend(
+    handle: SessionHandle,
+    connection: KernelConnection,
+    code: str,
+    *,
+    text: bool,
+    asks: bool,
+    limit: float | None,
+) -> Attended:
+    """Run code to its end and say on stderr whatever else ended it; ``limit`` in seconds, None for none.
+
+    ``text``: write output as it is made, else keep it. ``asks``: the terminal answers what the code asks. Raises what
+    the connection raises: KernelDied with the session's reason, ServerGone.
+    """
+    attended = Attended(str(handle.name), connection.kernel_id)
+    with Streams() as streams:
+        show = Shown(streams).show if text else attended.outputs.append
+        question = Question(streams) if asks else None
+        execution = connection.execute(code, allow_stdin=asks, on_input=question)
+        with Interrupts(execution.interrupt) as interrupts:
+            if question is not None:
+                question.interrupts = interrupts
+            try:
+                attended.result, late = _wait(execution, show, limit)
+                streams.flush()
+            except LetGo as letting:
+                _let_go(handle, connection, streams)
+                return _ended(attended, letting.code)
+            except BrokenPipeError:
+                execution.interrupt()
+                output.say("nobody reads stdout any more; the code was interrupted")
+                raise
+        if late:
+            output.say(f"it took longer than {limit:g} s and was interrupted")
+    attended.code = exit_code(attended.result, interrupts.interrupted, text)
+    return attended
+
+
+def _ended(attended: Attended, code: int) -> Attended:
+    attended.code = code
+    return attended
+
+
+def _wait(execution: Execution, show: Callable[[Output], None], limit: float | None) -> tuple[Result, bool]:
+    """Give the result and whether the limit was what ended it; raises LetGo where even the interrupt did not."""
+    from jupyter_sessions.model.errors import DeadlineExceeded
+
+    try:
+        return execution.result(limit, show), False
+    except DeadlineExceeded:
+        execution.interrupt()
+    try:
+        return execution.result(GRACE_S, show), True
+    except DeadlineExceeded:
+        raise LetGo(output.FAULTS) from None
+
+
+def _let_go(handle: SessionHandle, connection: KernelConnection, streams: Streams) -> None:
+    with contextlib.suppress(OSError):
+        streams.flush()
+    stop = f"jupyter sessions kernels {handle.id} --interrupt {connection.kernel_id}"
+    output.say(f"let go of it: the code runs on in session {handle.id}; to interrupt it: {stop}")
+
+
+def exit_code(result: Result, interrupted: bool, text: bool) -> int:
+    """Give the exit code that a program with this end would have; says why where nothing else did."""
+    if result.status == "ok":
+        return output.OK
+    error = result.error
+    if error is None:
+        output.say("it was not run: code before it in this kernel failed or was interrupted; run it again")
+        return INTERRUPTED if interrupted else output.FAULTS
+    if error.ename == EXIT:
+        return _exit_of(error.evalue, text)
+    return INTERRUPTED if interrupted and error.ename == "KeyboardInterrupt" else output.FAULTS
+
+
+def _exit_of(value: str, text: bool) -> int:
+    """Give what Python's own exit is after ``sys.exit(value)``."""
+    if value in ("", "None"):
+        return output.OK
+    try:
+        return int(value) & 0xFF
+    except ValueError:
+        if text:
+            output.say(value)
+        return output.FAULTS
+
+
+class Shown:
+    """Writes outputs as text: streams to their own, results to stdout, tracebacks to stderr."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+        self._colours = coloured(sys.stderr)
+
+    def show(self, made: Output) -> None:
+        """Write one output."""
+        content = made.content
+        if made.type == "stream":
+            (self._streams.err if content.get("name") == "stderr" else self._streams.out)(content.get("text", ""))
+        elif made.type == "error":
+            if content.get("ename") != EXIT:
+                self._streams.err(traceback_text(content.get("traceback") or [str(content)], self._colours))
+        elif made.type != "clear_output":
+            self._streams.out(_text_of(content.get("data") or {}) + "\n")
+
+
+def _text_of(data: dict[str, Any]) -> str:
+    plain = data.get("text/plain")
+    if plain is None:
+        return f"[{', '.join(data) or 'nothing'}]"
+    return plain if isinstance(plain, str) else "".join(plain)
+
+
+class Question:
+    """Answers what the code asks for, from the terminal; the prompt goes to stderr, for stdout holds data."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+        self.interrupts: Interrupts | None = None
+
+    def __call__(self, prompt: str, password: bool) -> str:
+        """Ask; Ctrl-C and the end of the input answer nothing and interrupt the code."""
+        self._streams.flush()
+        if password:
+            return getpass.getpass(prompt)
+        self._streams.err(prompt)
+        self._streams.flush()
+        return input()
+
+
+def as_json(attended: Attended) -> dict[str, Any]:
+    """Give what came of code as ``exec -o json`` writes it; outputs are those of a notebook."""
+    result = attended.result
+    error = result and result.error
+    return {
+        "session": attended.session,
+        "kernel": attended.kernel,
+        "status": result.status if result else "running",
+        "outputs": _outputs(attended.outputs),
+        "result": (result and dict(result.data)) or None,
+        "error": error and {"ename": error.ename, "evalue": error.evalue, "traceback": error.traceback},
+    }
+
+
+def _outputs(made: list[Output]) -> list[dict[str, Any]]:
+    """Give outputs as a notebook holds them: pieces of one stream joined, updates in the place of what they update."""
+    rows: list[dict[str, Any]] = []
+    shown: dict[str, dict[str, Any]] = {}
+    for one in made:
+        content = {key: value for key, value in one.content.items() if key != "transient"}
+        name = (one.content.get("transient") or {}).get("display_id")
+        if one.type == "stream" and rows and rows[-1].get("name") == content.get("name"):
+            rows[-1]["text"] += content.get("text", "")
+        elif one.type == "update_display_data":
+            if name in shown:
+                shown[name].update(content)
+        elif one.type != "clear_output":
+            rows.append({"output_type": one.type, **content})
+            if name:
+                shown[name] = rows[-1]
+    return rows

@@ -1,0 +1,135 @@
+"""``jupyter sessions kernels``: the kernels of a session, and what can be done to each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jupyter_sessions.cli import output
+from jupyter_sessions.cli.connection import (
+    FormOption,
+    LocationOption,
+    Misused,
+    NameArgument,
+    UrlOption,
+    connect,
+    session_handle,
+)
+
+if TYPE_CHECKING:
+    from jupyter_sessions.client.handle import SessionHandle
+
+EXAMPLE = (
+    "Examples: `jupyter sessions kernels etl-nightly`; `jupyter sessions kernels etl-nightly --interrupt main`; "
+    "`jupyter sessions kernels -o name`"
+)
+MEBI = 1 << 20
+MAIN = "main"
+COLUMNS = ("id", "name", "state", "last activity", "cpu", "memory", "connections", "main")
+
+app = typer.Typer(rich_markup_mode="markdown")
+
+
+@app.command(epilog=f"{EXAMPLE}\n\n{output.EXITS}")
+def kernels(
+    name: NameArgument = None,
+    main: Annotated[
+        str, typer.Option("--main", metavar="ID", help="Make this the main kernel, which exec, run and console use.")
+    ] = "",
+    interrupt: Annotated[str, typer.Option(metavar="ID", help="Interrupt what this kernel runs.")] = "",
+    restart: Annotated[str, typer.Option(metavar="ID", help="Restart this kernel; its variables are lost.")] = "",
+    shutdown: Annotated[str, typer.Option(metavar="ID", help="End this kernel; its variables are lost.")] = "",
+    form: FormOption = output.Format.TABLE,
+    url: UrlOption = "",
+    location: LocationOption = "",
+) -> None:
+    """List the kernels of a session, or act on one.
+
+    ID may be `main` or the beginning of an id that no other kernel has.
+    """
+    acts = {"main": main, "interrupt": interrupt, "restart": restart, "shutdown": shutdown}
+    chosen = [(act, which) for act, which in acts.items() if which]
+    if len(chosen) > 1:
+        raise Misused(f"--{chosen[0][0]} and --{chosen[1][0]} are two acts: do one after the other")
+    with connect(url, location) as client:
+        session = session_handle(client, name)
+        for act, which in chosen:
+            _act(session, act, which)
+        if not chosen or form is not output.Format.TABLE:
+            _list(session, form)
+
+
+def _list(session: SessionHandle, form: output.Format) -> None:
+    found = session.kernels()
+    main = main_id(session.labels, found)
+    if form is output.Format.NAME:
+        output.names(kernel["id"] for kernel in found)
+    elif form is output.Format.TABLE:
+        made = output.table(COLUMNS)
+        for kernel in found:
+            made.add_row(*map(output.cell, row(kernel, main)))
+        output.show(made)
+        if not found:
+            output.say(f"session {session.id} has no kernel yet; exec, run and console start its first")
+    else:
+        output.write([{**kernel, "main": kernel["id"] == main} for kernel in found], form)
+
+
+def main_id(labels: Mapping[str, str], found: Sequence[Mapping[str, Any]]) -> str:
+    """Give the main kernel's id: the one that the session's label names, else the first; empty where there is none."""
+    from jupyter_sessions.client.kernels import MAIN_LABEL
+
+    ids = [str(kernel["id"]) for kernel in found]
+    marked = labels.get(MAIN_LABEL, "")
+    return marked if marked in ids else next(iter(ids), "")
+
+
+def row(kernel: Mapping[str, Any], main: str) -> list[str]:
+    """Give a kernel's cells."""
+    usage = kernel.get("usage") or {}
+    cpu, memory = usage.get("cpu_percent"), usage.get("memory_bytes")
+    return [
+        str(kernel["id"]),
+        str(kernel.get("name", "")),
+        str(kernel.get("execution_state", "")),
+        str(kernel.get("last_activity", "")),
+        "" if cpu is None else f"{cpu:.0f}%",
+        "" if not memory else f"{memory / MEBI:.0f} MiB",
+        str(kernel.get("connections", "")),
+        "*" if kernel["id"] == main else "",
+    ]
+
+
+def _act(session: SessionHandle, act: str, which: str) -> None:
+    kernel = _find(session, which)
+    if act == MAIN:
+        from jupyter_sessions.client.kernels import MAIN_LABEL
+
+        session.client.update(str(session.name), {"labels": {MAIN_LABEL: kernel}}, [f"labels.{MAIN_LABEL}"])
+        output.say(f"{kernel} is the main kernel of session {session.id}")
+        return
+    transport = session.client.transport
+    if act == "shutdown":
+        transport.call("DELETE", f"api/kernels/{kernel}")
+    else:
+        transport.call("POST", f"api/kernels/{kernel}/{act}", timeout=120.0)
+    done = {"interrupt": "was interrupted", "restart": "was restarted", "shutdown": "was shut down"}[act]
+    output.say(f"kernel {kernel} of session {session.id} {done}")
+
+
+def _find(session: SessionHandle, which: str) -> str:
+    """Give the id of the kernel that is meant; raises NotFound that lists what there is."""
+    from jupyter_sessions.model.errors import NotFound
+
+    found = session.kernels()
+    if which == MAIN and found:
+        return main_id(session.labels, found)
+    ids = [str(kernel["id"]) for kernel in found]
+    meant = [one for one in ids if one.startswith(which)]
+    if len(meant) == 1:
+        return meant[0]
+    listed = ", ".join(ids) or "none"
+    fault = "begins the id of several kernels" if meant else "is no kernel"
+    raise NotFound(f"{which!r} {fault} of session {session.id}; there are: {listed}")

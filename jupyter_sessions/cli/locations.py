@@ -1,0 +1,77 @@
+"""``jupyter sessions locations``: where sessions can run, and whether each place answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from jupyter_sessions.cli import output
+from jupyter_sessions.cli.connection import FormOption, UrlOption, connect
+
+if TYPE_CHECKING:
+    from jupyter_sessions.model.api import Location
+
+EXAMPLE = "Examples: `jupyter sessions locations`; `jupyter sessions locations -o json | jq '.[].name'`"
+LIMITS = (("ttl", "ttl"), ("maxTtl", "max ttl"), ("idleTtl", "idle ttl"), ("maxIdleTtl", "max idle ttl"))
+
+app = typer.Typer(rich_markup_mode="markdown")
+
+
+@app.command(epilog=f"{EXAMPLE}\n\n{output.EXITS}")
+def locations(form: FormOption = output.Format.TABLE, url: UrlOption = "") -> None:
+    """List the locations: name, provider, engine, whether it answers, and the limits of its sessions."""
+    with connect(url) as client:
+        found = list(client.locations.list())
+        default = str(client.location)
+    if form is output.Format.NAME:
+        output.names(str(one.name) for one in found)
+    elif form is output.Format.TABLE:
+        _show(found, default)
+    else:
+        output.write([as_json(one) for one in found], form)
+
+
+def _show(found: Sequence[Location], default: str) -> None:
+    made = output.table(("name", "shown as", "provider", "engine", "state", "limits", "default"))
+    for one in found:
+        engine, name = str(one.metadata.get("engine", "")), str(one.name)
+        cells = [name, one.display_name, _provider(one), engine, state(one), _limits(one)]
+        made.add_row(*map(output.cell, (*cells, "*" if name == default else "")))
+    output.show(made)
+
+
+def _provider(location: Location) -> str:
+    """Give what serves a location: ``embedded``, or ``upstream`` with what it is."""
+    told = location.metadata
+    return f"{told.get('provider', '')} ({told['upstream']})" if told.get("upstream") else str(told.get("provider", ""))
+
+
+def state(location: Location) -> str:
+    """Say whether a location answers, since when it does not, and why."""
+    told = location.metadata.get("status")
+    status: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
+    fault = location.metadata.get("fault")
+    if status.get("reachable", True):
+        return f"fault: {fault}" if fault else "ready"
+    since = f" since {status['since']}" if status.get("since") else ""
+    return f"unreachable{since}: {status.get('message') or status.get('status') or 'no reason known'}"
+
+
+def _limits(location: Location) -> str:
+    told = location.metadata.get("limits")
+    limits: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
+    shown = [f"{word} {limits[key]}" for key, word in LIMITS if limits.get(key)]
+    return ", ".join([*shown, *([f"{limits['sessions']} sessions"] if limits.get("sessions") else [])])
+
+
+def as_json(location: Location) -> dict[str, Any]:
+    """Give a location as REST answers it."""
+    return {
+        "name": str(location.name),
+        "locationId": location.name.location,
+        "displayName": location.display_name,
+        "labels": dict(location.labels),
+        "metadata": dict(location.metadata),
+    }
