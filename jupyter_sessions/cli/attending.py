@@ -183,12 +183,16 @@ def as_json(attended: Attended) -> dict[str, Any]:
 def _outputs(made: list[Output]) -> list[dict[str, Any]]:
     """Give outputs as a notebook holds them: pieces of one stream joined, updates in the place of what they update."""
     rows: list[dict[str, Any]] = []
+    pieces: list[str] = []
     shown: dict[str, dict[str, Any]] = {}
     for one in made:
         content = {key: value for key, value in one.content.items() if key != "transient"}
         name = (one.content.get("transient") or {}).get("display_id")
-        if one.type == "stream" and rows and rows[-1].get("name") == content.get("name"):
-            rows[-1]["text"] += content.get("text", "")
+        if one.type == "stream":
+            if not rows or rows[-1].get("name") != content.get("name"):
+                pieces = []
+                rows.append({"output_type": "stream", **content, "text": pieces})
+            pieces.append(content.get("text", ""))
         elif one.type == "update_display_data":
             if name in shown:
                 shown[name].update(content)
@@ -196,4 +200,4 @@ def _outputs(made: list[Output]) -> list[dict[str, Any]]:
             rows.append({"output_type": one.type, **content})
             if name:
                 shown[name] = rows[-1]
-    return rows
+    return [{**row, "text": "".join(row["text"])} if row["output_type"] == "stream" else row for row in rows]

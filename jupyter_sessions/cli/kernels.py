@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,8 @@ from jupyter_sessions.cli.connection import (
     connect,
     session_handle,
 )
+from jupyter_sessions.cli.words import moment
+from jupyter_sessions.model.times import parse_time
 
 if TYPE_CHECKING:
     from jupyter_sessions.client.handle import SessionHandle
@@ -94,12 +97,19 @@ def row(kernel: Mapping[str, Any], main: str) -> list[str]:
         str(kernel["id"]),
         str(kernel.get("name", "")),
         str(kernel.get("execution_state", "")),
-        str(kernel.get("last_activity", "")),
+        _moment(kernel.get("last_activity")),
         "" if cpu is None else f"{cpu:.0f}%",
         "" if not memory else f"{memory / MEBI:.0f} MiB",
         str(kernel.get("connections", "")),
         "*" if kernel["id"] == main else "",
     ]
+
+
+def _moment(text: object) -> str:
+    try:
+        return moment(parse_time(str(text)), time.time_ns())
+    except ValueError:
+        return ""
 
 
 def _act(session: SessionHandle, act: str, which: str) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jupyter_sessions.cli import output
 from jupyter_sessions.cli.connection import FilterOption, FormOption, LocationOption, UrlOption, connect
+from jupyter_sessions.cli.words import length, moment, short
 
 if TYPE_CHECKING:
-    from jupyter_sessions.model.resources import Operation, Session
+    from jupyter_sessions.model.resources import Operation
 
 EXAMPLE = "Examples: `jupyter sessions operations list --filter 'done = false'`; `jupyter sessions operations wait ID`"
-COLUMNS = ("id", "type", "session", "state", "began", "ended")
+COLUMNS = ("id", "type", "session", "state", "began", "took")
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown")
 Name = Annotated[str, typer.Argument(metavar="ID", help="The operation's id, or its full name.")]
@@ -61,7 +63,7 @@ def delete(name: Name, url: UrlOption = "", location: LocationOption = "") -> No
     """Forget an operation; its work goes on."""
     with connect(url, location) as client:
         client.operations.delete(name)
-    output.say(f"operation {name.rpartition('/')[2]} is forgotten")
+    output.say(f"operation {short(name)} is forgotten")
 
 
 @app.command(epilog="Example: `jupyter sessions operations wait 5d1f2c3e-0000-4000-8000-000000000000 --timeout 10m`")
@@ -75,6 +77,7 @@ def wait(
     location: LocationOption = "",
 ) -> None:
     """Wait until an operation has ended, and show it; what failed exits with 1."""
+    from jupyter_sessions.cli.progress import Steps
     from jupyter_sessions.client.durations import nanoseconds
     from jupyter_sessions.client.operation import OperationHandle
 
@@ -82,14 +85,11 @@ def wait(
     with connect(url, location) as client:
         handle = OperationHandle(client, client.operations.get(name))
         try:
-            handle.result(limit, _tell)
+            with Steps(short(handle.session)) as steps:
+                handle.result(limit, steps)
         finally:
             if handle.done:
                 _write_one(handle.operation, form)
-
-
-def _tell(session: Session) -> None:
-    output.say(f"{session.name.rpartition('/')[2]} {session.state.name}: {session.state_message}")
 
 
 def _write_all(found: list[Operation], form: output.Format) -> None:
@@ -116,16 +116,14 @@ def _write_one(one: Operation, form: output.Format) -> None:
 
 
 def _row(one: Operation) -> list[str]:
-    from jupyter_sessions.model.times import format_time
-
-    told = one.metadata
-    times = [format_time(time) if time else "" for time in (told.create_time, told.done_time)]
-    session = told.session.rpartition("/")[2]
-    return [one.name.rpartition("/")[2], told.operation_type.name.lower(), session, _state(one), *times]
+    told, now = one.metadata, time.time_ns()
+    took = length((told.done_time or now) - told.create_time)
+    began = moment(told.create_time, now)
+    return [short(one.name), told.operation_type.name.lower(), short(told.session), _state(one), began, took]
 
 
 def _words(one: Operation) -> str:
-    return f"{one.metadata.description or 'operation'} {one.metadata.session.rpartition('/')[2]}"
+    return f"{one.metadata.description or 'operation'} {short(one.metadata.session)}"
 
 
 def _state(one: Operation) -> str:
