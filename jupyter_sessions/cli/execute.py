@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jupyter_sessions.cli import output
-from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect, session_handle
+from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect
+from jupyter_sessions.cli.readiness import ready_handle
 
 if TYPE_CHECKING:
     from jupyter_sessions.client.client import SessionsClient
-    from jupyter_sessions.client.handle import SessionHandle
 
 EXAMPLE = (
     "Examples: `jupyter sessions exec etl-nightly 'print(len(df))'`; `jupyter sessions exec -f job.py`; "
@@ -73,8 +73,7 @@ def execute(
     with connect(url, location) as client:
         asked.check(client)
         code = asked.code()
-        with session_handle(client, asked.name) as session:
-            ready(session)
+        with ready_handle(client, asked.name) as session:
             connection = session.connect(kernel)
             if not quiet:
                 output.say(f"session {session.id}, kernel {connection.kernel_id}")
@@ -83,17 +82,6 @@ def execute(
     if not text:
         output.write(as_json(attended), output.Format(form.value))
     raise typer.Exit(attended.code)
-
-
-def ready(session: SessionHandle) -> None:
-    """Wait, with its steps on stderr, until a session that is starting is ACTIVE; raises SessionEnded with the reason."""
-    from jupyter_sessions.cli.progress import Steps
-    from jupyter_sessions.model.states import State
-
-    if session.state is State.ACTIVE:
-        return
-    with Steps(session.id) as steps:
-        session.wait(progress=steps)
 
 
 def _seconds(text: str) -> float | None:

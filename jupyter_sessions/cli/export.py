@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jupyter_sessions.cli import output
-from jupyter_sessions.cli.connection import LocationOption, Misused, NameArgument, UrlOption, connect, session_handle
+from jupyter_sessions.cli.connection import LocationOption, Misused, NameArgument, UrlOption, connect
+from jupyter_sessions.cli.readiness import ready_handle
 
 if TYPE_CHECKING:
     from jupyter_sessions.client.handle import SessionHandle
@@ -50,7 +51,7 @@ def export(
         raise Misused("name the notebook to write with -o FILE, or -o - for stdout")
     if target != STDOUT and not force and Path(target).exists():
         raise Misused(f"{target} is there already; name another file, or write over it with --force")
-    with connect(url, location) as client, session_handle(client, name) as session:
+    with connect(url, location) as client, ready_handle(client, name) as session:
         if not session.kernels():
             raise FailedPrecondition(f"session {session.id} has no kernel, so nothing was run in it")
         connection = session.connect(kernel)

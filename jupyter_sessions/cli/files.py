@@ -11,7 +11,8 @@ from typing import Annotated
 import typer
 
 from jupyter_sessions.cli import output
-from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect, session_handle
+from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect
+from jupyter_sessions.cli.readiness import ready_handle
 
 UP = (
     "Examples: `jupyter sessions upload data.csv`; `jupyter sessions upload *.csv --session etl-nightly --to input/`; "
@@ -52,7 +53,7 @@ def upload(
             raise Misused(f"{file} {fault}")
     if len(files) > 1 and to and not to.endswith("/"):
         raise Misused(f"{len(files)} files go into a directory: write it with a slash, --to {to}/")
-    with connect(url, location) as client, session_handle(client, session or None) as handle:
+    with connect(url, location) as client, ready_handle(client, session or None) as handle:
         for file in files:
             target = to + file.name if to.endswith("/") else to
             with _progress(file.name) as progress:
@@ -76,7 +77,7 @@ def download(
 ) -> None:
     """Copy files from where a session's kernel runs; without --to into the current directory."""
     targets = _targets(files, to, force)
-    with connect(url, location) as client, session_handle(client, session or None) as handle:
+    with connect(url, location) as client, ready_handle(client, session or None) as handle:
         for source, target in zip(files, targets, strict=True):
             with _progress(target.name) as progress:
                 path = handle.download(source, target, progress=progress, kernel=kernel)

@@ -19,6 +19,7 @@ from jupyter_sessions.cli.connection import (
     session_handle,
 )
 from jupyter_sessions.cli.words import moment
+from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import parse_time
 
 if TYPE_CHECKING:
@@ -74,8 +75,10 @@ def _list(session: SessionHandle, form: output.Format) -> None:
         for kernel in found:
             made.add_row(*map(output.cell, row(kernel, main)))
         output.show(made)
-        if not found:
+        if not found and session.state is State.ACTIVE:
             output.say(f"session {session.id} has no kernel yet; exec, run and console start its first")
+        elif not found:
+            output.say(f"session {session.id} is {session.state.name} and has no kernels")
     else:
         output.write([{**kernel, "main": kernel["id"] == main} for kernel in found], form)
 
