@@ -19,6 +19,7 @@ What it raises as SessionsError is told, and the exit code chosen, in :mod:`jupy
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -90,3 +91,12 @@ def session_handle(client: SessionsClient, name: str | None) -> SessionHandle:
     from jupyter_sessions.client.handle import SessionHandle
 
     return SessionHandle(client, client.get(name) if name else client.only())
+
+
+def meant(client: SessionsClient, name: str, url: str = "") -> str:
+    """Give the words that name a session to another command: its id where that will do, and the server if one was."""
+    from jupyter_sessions.client.client import LOCATION
+    from jupyter_sessions.model.names import LOCAL
+
+    alone = name.startswith(f"{LOCAL}/") and LOCATION not in os.environ
+    return (name.rpartition("/")[2] if alone else name) + (f" --url {client.url}" if url else "")

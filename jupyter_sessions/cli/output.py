@@ -56,14 +56,21 @@ def table(columns: Sequence[str]) -> Table:
     return made
 
 
-def show(made: Table) -> None:
-    """Write a table to stdout."""
-    _console().print(made)
+def show(made: Table | Text) -> None:
+    """Write a table, or a text with colours, to stdout."""
+    from rich.text import Text
+
+    _console().print(made, soft_wrap=isinstance(made, Text))
 
 
 def width() -> int:
     """Give how many columns stdout has; where it is no terminal, so many that each row is one line for a program."""
     return _console().width
+
+
+def stderr_moves() -> bool:
+    """Whether stderr is a terminal that can redraw a line."""
+    return sys.stderr.isatty() and os.environ.get("TERM", "") not in ("", "dumb", "unknown")
 
 
 def _console() -> Console:
