@@ -178,14 +178,21 @@ def _described(frame: Any) -> Meta:
         "labels": [str(level.dtype) for level in _levels(frame.columns)],
         "nulls": [_null_of(frame.iloc[:, place], place) for place in range(frame.shape[1])],
     }
-    freq = getattr(frame.index, "freq", None)
-    if isinstance(frame.index, (pandas.DatetimeIndex, pandas.TimedeltaIndex)) and freq is not None:
-        if pandas.tseries.frequencies.to_offset(freq.freqstr) != freq:
-            raise Refused(f"its index has the frequency {freq!r}, which has no short name; set .index.freq to None")
-        meta["freq"] = freq.freqstr
+    meta["freq"] = {"index": _frequency(frame.index), "labels": _frequency(frame.columns)}
     if isinstance(frame.columns, pandas.RangeIndex):
         meta["range"] = [frame.columns.start, frame.columns.stop, frame.columns.step]
     return meta
+
+
+def _frequency(index: Any) -> str | None:
+    import pandas
+
+    freq = getattr(index, "freq", None)
+    if freq is None or not isinstance(index, (pandas.DatetimeIndex, pandas.TimedeltaIndex)):
+        return None
+    if pandas.tseries.frequencies.to_offset(freq.freqstr) != freq:
+        raise Refused(f"its index has the frequency {freq!r}, which has no short name; set .index.freq to None")
+    return str(freq.freqstr)
 
 
 def _levels(index: Any) -> Sequence[Any]:
@@ -211,7 +218,7 @@ def _check_shape(frame: Any, meta: Mapping[str, Any]) -> None:
     """Raise Refused where the frame's empty part does not come back with the same dtypes, index and labels."""
     empty = frame.iloc[:0]
     table = _pyarrow().Table.from_pandas(empty)
-    back = _restored(table, {**meta, "freq": None})
+    back = _restored(table, {**meta, "freq": {"index": None, "labels": None}})
     for place, (ours, theirs) in enumerate(zip(frame.dtypes, back.dtypes, strict=True)):
         if ours != theirs:
             raise Refused(f"Arrow turns column {frame.columns[place]!r} from {ours!r} into {theirs!r}; use .astype(…)")
@@ -297,13 +304,13 @@ def _restored(table: Any, meta: Mapping[str, Any]) -> Any:
         null = meta["nulls"][place]
         if str(column.dtype) != dtype or null:
             frame[frame.columns[place]] = _with_nulls(column.astype(dtype), null)
-    frame.index = _retyped(frame.index, meta["index"])
+    index, labels = _retyped(frame.index, meta["index"]), _retyped(frame.columns, meta["labels"])
     if "range" in meta:
-        frame.columns = pandas.RangeIndex(*meta["range"], name=frame.columns.name)
-    else:
-        frame.columns = _retyped(frame.columns, meta["labels"])
-    if meta.get("freq"):
-        frame.index.freq = meta["freq"]
+        labels = pandas.RangeIndex(*meta["range"], name=labels.name)
+    for one, freq in ((index, meta["freq"]["index"]), (labels, meta["freq"]["labels"])):
+        if freq is not None:
+            one.freq = freq
+    frame.index, frame.columns = index, labels
     return frame
 
 

@@ -81,6 +81,8 @@ def readable(size: int) -> str:
 
 def round_up(size: int) -> str:
     """Give a limit above ``size`` as a person would write it: ``3 << 30``."""
+    if size < 1 << 20:
+        return str(size)
     shift = 30 if size >= 1 << 30 else 20
     return f"{-(-size // (1 << shift))} << {shift}"
 
@@ -94,7 +96,7 @@ def encode(value: Any, *, allow_pickle: bool = False, limit: int = 1 << 62) -> E
     except Refused as error:
         if not allow_pickle:
             raise _with_remedy(error) from error
-        made = _encode_pickle(value)
+        made = _encode_pickle(value, limit)
     if made.size > limit:
         raise TooLarge(made.size, limit)
     return made
@@ -187,7 +189,8 @@ def json_fault(value: Any, place: str, depth: int = 0) -> str | None:
     if kind in _JSON_SCALARS:
         return None
     if kind is float:
-        return None if math.isfinite(value) else f"{place} is {value!r}, which JSON has no word for"
+        remedy = "which JSON has no word for; use None or a numpy value"
+        return None if math.isfinite(value) else f"{place} is {value!r}, {remedy}"
     if kind not in (list, dict):
         return _strange(value, place)
     if depth == _DEEPEST:
@@ -259,7 +262,7 @@ def _name(value: Any) -> str:
 # pickle
 
 
-def _encode_pickle(value: Any) -> Encoded:
+def _encode_pickle(value: Any, limit: int) -> Encoded:
     apart: list[pickle.PickleBuffer] = []
     try:
         body = pickle.dumps(value, protocol=5, buffer_callback=apart.append)
@@ -267,7 +270,9 @@ def _encode_pickle(value: Any) -> Encoded:
     except Exception as error:
         raise Refused(f"it cannot be pickled ({told(error)})") from error
     meta = {"parts": [[part.nbytes, part.readonly] for part in raw], "body": len(body)}
-    return Encoded("pickle", [body, *raw], meta)
+    within(len(body) + sum(part.nbytes for part in raw), limit)
+    # Copied: what is sent in pieces must not change between them.
+    return Encoded("pickle", [body, *map(bytes, raw)], meta)
 
 
 def _read_pickle(kind: str, meta: Mapping[str, Any], data: bytearray) -> Any:
