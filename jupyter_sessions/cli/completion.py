@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import itertools
+import threading
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -18,7 +21,7 @@ PROGRAM = "jupyter-sessions"
 VARIABLE = "_JUPYTER_SESSIONS_COMPLETE"
 """The environment variable that asks the program for completions."""
 PATIENCE_S = 2.0
-"""How long a server may take to answer somebody who pressed Tab, in seconds."""
+"""How long somebody who pressed Tab is kept waiting at most, in seconds."""
 MOST = 200
 
 
@@ -71,22 +74,24 @@ def locations(context: typer.Context, incomplete: str) -> Found:
 def _found(
     context: typer.Context, incomplete: str, find: Callable[[SessionsClient], Iterable[tuple[str, str]]]
 ) -> Found:
-    """Ask the server that the words before name; nothing comes of a server that is not there or slow."""
-    from jupyter_sessions.client.client import SessionsClient
-    from jupyter_sessions.model.errors import SessionsError
-
+    """Ask the server that the words before name; nothing comes of one that is not there, and little of a slow one."""
     said = {name: str(value) for name, value in context.params.items() if value and name in ("url", "location")}
     found: Found = []
-    try:
-        with SessionsClient(said.get("url"), location=said.get("location"), timeout=PATIENCE_S) as client:
-            for word, help_ in find(client):
-                if word.startswith(incomplete):
-                    found.append((word, help_))
-                if len(found) == MOST:
-                    break
-    except SessionsError:
-        return []
-    return found
+
+    def ask() -> None:
+        from jupyter_sessions.client.client import SessionsClient
+        from jupyter_sessions.model.errors import SessionsError
+
+        with contextlib.suppress(SessionsError):
+            client = SessionsClient(said.get("url"), location=said.get("location"), timeout=PATIENCE_S)
+            matching = ((word, help_) for word, help_ in find(client) if word.startswith(incomplete))
+            found.extend(itertools.islice(matching, MOST))
+
+    # In a thread of its own, for an address where nobody answers would be tried for longer.
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(PATIENCE_S)
+    return list(found)
 
 
 def prepare() -> None:

@@ -85,21 +85,17 @@ def _show(session: Session, kernels: Sequence[Mapping[str, Any]]) -> None:
 def facts(session: Session, kernels: Sequence[Mapping[str, Any]], now: int) -> Iterator[tuple[str, str]]:
     """Give what is known of a session as pairs of words; what is not set is left out."""
     from jupyter_sessions.cli.ends import ends_of
-    from jupyter_sessions.cli.words import exact, kernel_word, length, moment, short, since
+    from jupyter_sessions.cli.words import exact, kernel_word, length, short, since
     from jupyter_sessions.model.states import State
 
-    told = f"since {moment(session.state_time, now)}" if session.state.final else f"for {since(session, now)}"
     ends = f", {ends_of(session, kernels).sentence(now)}" if session.state is State.ACTIVE else ""
-    config = session.jupyter_session
+    shown = session.jupyter_session.display_name if session.jupyter_session else ""
     runtime = session.runtime_info
     pairs = [
         ("name", session.name),
-        ("state", f"{session.state.name} {told}{ends}"),
+        ("state", f"{session.state.name} {since(session, now)}{ends}"),
         ("message", session.state_message),
-        (
-            "kernel",
-            " ".join([kernel_word(session), *([f"({config.display_name})"] if config and config.display_name else [])]),
-        ),
+        ("kernel", f"{kernel_word(session)} ({shown})" if shown else kernel_word(session)),
         ("kernels", "\n".join(_kernel(kernel) for kernel in kernels)),
         ("labels", _lines(session.labels)),
         ("template", short(session.session_template)),

@@ -33,7 +33,7 @@ app = typer.Typer(rich_markup_mode="markdown")
 Names = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="NAME...",
+        metavar="NAME",
         help="The sessions; where one is live its name may be left out.",
         show_default=False,
         autocompletion=completion.sessions,
@@ -117,7 +117,7 @@ class Chosen:
             one = client.only().name
             self._ask(act, f"{act.word} the only live session, {short(one)}", must=False)
             return [one]
-        terms = " AND ".join(f"({term})" for term in (self.filter, act.scope) if term)
+        terms = " AND ".join(term for term in (self.filter, act.scope) if term)
         found = [one.name for one in client.list(filter=terms)]
         if not found:
             output.say(f"no session to {act.word.lower()} matches" if self.filter else "there is no such session")
@@ -196,8 +196,8 @@ def _end(act: Act, name: str, round_: Round) -> None:
         return
     del round_.left[name]
     round_.ended.append(session)
-    reason = first_line(session.state_message) if act.scope else ""
-    output.say(f"{short(name)} is {act.done}" + (f": {reason}" if reason else ""))
+    reason = first_line(session.state_message) or "no reason given"
+    output.say(f"{short(name)} is {session.state.name}: {reason}" if act.scope else f"{short(name)} is {act.done}")
 
 
 def _say_left(client: SessionsClient, act: Act, round_: Round) -> None:

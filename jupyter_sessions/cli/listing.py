@@ -72,8 +72,9 @@ def sought(filter_: str, states: Sequence[str]) -> str:
     for name in names:
         if name not in STATES:
             raise InvalidArgument([FieldViolation("--state", f"must be one of {', '.join(STATES)}, not {name!r}")])
+    # OR binds tighter than AND there; brackets would move the columns that an error names.
     either = " OR ".join(f"state = {name}" for name in names)
-    return " AND ".join(f"({part})" for part in (filter_, either) if part)
+    return " AND ".join(part for part in (filter_, either) if part)
 
 
 class Wanted:

@@ -60,7 +60,14 @@ def show(made: Table | Text) -> None:
     """Write a table, or a text with colours, to stdout."""
     from rich.text import Text
 
-    _console().print(made, soft_wrap=isinstance(made, Text))
+    console = _console()
+    if console.is_terminal:
+        console.print(made, soft_wrap=isinstance(made, Text))
+        return
+    with console.capture() as captured:
+        console.print(made, soft_wrap=isinstance(made, Text))
+    for line in captured.get().splitlines():
+        print(line.rstrip())
 
 
 def width() -> int:

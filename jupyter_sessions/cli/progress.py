@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_sessions.cli import output
 from jupyter_sessions.cli.words import first_line, length, short
+from jupyter_sessions.model.times import SECOND
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -50,24 +51,26 @@ class Steps:
             self._live.stop()
 
     def __call__(self, session: Session) -> None:
-        """Tell a step that has begun."""
+        """Tell a step that has begun; the end is left to whoever waits for it."""
         self._name = short(session.name)
         message = first_line(session.state_message)
         now, words = time.monotonic_ns(), session.state.name + (f": {message}" if message else "")
-        if self._live is None:
+        if self._live is not None:
+            self._live.console.print(self._line(" ", now))
+        elif not session.state.final:
             output.say(f"{length(now - self._since):>7}  {self._name} {words}")
-            return
         self._words = words
 
     def __rich__(self) -> Text:
         """Give the line as it is now."""
+        now = time.monotonic_ns()
+        return self._line(FRAMES[(now - self._since) * PER_SECOND // SECOND % len(FRAMES)], now)
+
+    def _line(self, sign: str, now: int) -> Text:
         from rich.text import Text
 
-        spent = time.monotonic_ns() - self._since
-        frame = FRAMES[spent * PER_SECOND // 1_000_000_000 % len(FRAMES)]
-        line = Text(output.plain(f"{frame} {self._name} {self._words}  {length(spent)}"))
-        line.no_wrap, line.overflow = True, "ellipsis"
-        return line
+        words = output.plain(f"{sign} {length(now - self._since):>7}  {self._name} {self._words}")
+        return Text(words, no_wrap=True, overflow="ellipsis")
 
 
 @contextlib.contextmanager

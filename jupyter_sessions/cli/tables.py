@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.cli import output
 from jupyter_sessions.cli.ends import ends_of, kernels_by_session
-from jupyter_sessions.cli.words import SIGNS, STYLES, first_line, kernel_word, short, since
+from jupyter_sessions.cli.words import SIGNS, STYLES, kernel_word, length, note, short
 from jupyter_sessions.model.states import State
 
 if TYPE_CHECKING:
@@ -35,13 +35,13 @@ def fill(
         cells = {
             "name": short(one.name),
             "state": "",
-            "for": since(one, now),
+            "for": length(now - one.state_time),
             "kernel": kernel_word(one),
             "kernels": str(len(own) or ""),
             "ends": ends_of(one, own).word(now),
             "location": one.name.partition("/sessions/")[0].removeprefix("projects/").replace("/locations/", "/"),
             "labels": " ".join(f"{key}={value}" for key, value in sorted(one.labels.items())),
-            "message": first_line(one.state_message),
+            "message": note(one),
         }
         for column, text in cells.items():
             columns.setdefault(column, []).append(output.cell(text))

@@ -11,6 +11,8 @@ from jupyter_sessions.model.times import SECOND
 if TYPE_CHECKING:
     from jupyter_sessions.model.resources import Session
 
+READY = "Ready"
+"""What an ACTIVE session's message is where there is nothing more to say."""
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
 SIGNS = {
     State.CREATING: "◐",
@@ -77,7 +79,13 @@ def kernel_word(session: Session) -> str:
 
 
 def since(session: Session, now: int) -> str:
-    """Say how long a session has been in its state, or of an ended one when it ended."""
+    """Say how long a session has been in its state, or of an ended one since when."""
     if session.state.final:
-        return moment(session.state_time, now)
-    return length(now - session.state_time)
+        return f"since {moment(session.state_time, now)}"
+    return f"for {length(now - session.state_time)}"
+
+
+def note(session: Session) -> str:
+    """Give the first line of its state's message, but not of what ACTIVE says already."""
+    message = first_line(session.state_message)
+    return "" if session.state is State.ACTIVE and message == READY else message
