@@ -13,3 +13,17 @@ def _jupyter_server_extension_points() -> list[dict[str, object]]:
     from jupyter_sessions.app import SessionsExtension
 
     return [{"module": "jupyter_sessions", "app": SessionsExtension}]
+
+
+def load_ipython_extension(shell: object) -> None:
+    """Add ``%session`` and ``%%session`` to a shell; IPython calls it for ``%load_ext jupyter_sessions``."""
+    from jupyter_sessions.magics.extension import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: object) -> None:
+    """Take the magics away again; IPython calls it for ``%unload_ext jupyter_sessions``."""
+    from jupyter_sessions.magics.extension import unload
+
+    unload(shell)

@@ -1,0 +1,187 @@
+"""A cell that runs in a session while this kernel goes on."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from jupyter_sessions.magics import words
+from jupyter_sessions.magics.failures import raise_for, without_colour
+from jupyter_sessions.magics.showing import Shown, as_text, without_widgets
+from jupyter_sessions.magics.table import MUTED
+from jupyter_sessions.model.errors import DeadlineExceeded
+
+if TYPE_CHECKING:
+    from jupyter_sessions.client.execution import Execution, Output, Result
+    from jupyter_sessions.magics.front import Front
+
+PAUSE_S = 0.25
+"""Seconds between two updates of what is shown."""
+SHOWN = 100_000
+"""Characters of text that are shown in place; ``show()`` gives all."""
+_IMAGES = ("image/png", "image/jpeg", "image/gif")
+
+
+class BackgroundRun:
+    """What ``%%session --background`` gives: wait for it, read its outputs, interrupt it.
+
+    Outputs show below the cell that began it, where the front end can update it, and with :meth:`show` anywhere.
+    ``session`` is the session's full name, ``kernel_id`` the kernel that runs it, ``outputs`` what it gave so far.
+    """
+
+    def __init__(
+        self, front: Front, session: str, kernel_id: str, execution: Execution, bring: Callable[[], None]
+    ) -> None:
+        self.session = session
+        self.kernel_id = kernel_id
+        self.outputs: list[Output] = []
+        self._front = front
+        self._execution = execution
+        self._bring: Callable[[], None] | None = bring
+        self._result: Result | None = None
+        self._fault: BaseException | None = None
+        self._ended = threading.Event()
+        self._display = uuid.uuid4().hex
+        self._start = time.monotonic()
+        self._lasted = 0.0
+
+    def begin(self) -> None:
+        """Show where its outputs will be, and begin to read them; the magic calls it."""
+        if self._front.updates:
+            self._front.publish(self._bundle(), display_id=self._display)
+        threading.Thread(target=self._read, name=f"session {self.kernel_id}", daemon=True).start()
+
+    @property
+    def done(self) -> bool:
+        """Whether it has ended, well or not."""
+        return self._ended.is_set()
+
+    @property
+    def text(self) -> str:
+        """What it has given so far, as plain text."""
+        return "".join(map(as_text, self.outputs))
+
+    def wait(self, timeout: float | None = None) -> BackgroundRun:
+        """Wait for its end, at most ``timeout`` seconds, and bring the variables of ``-o`` here.
+
+        Raises DeadlineExceeded at the timeout (it runs on); for code that raised a RemoteError; KernelDied, ServerGone.
+        """
+        if not self._ended.wait(timeout):
+            raise DeadlineExceeded(f"it is still running after {timeout:g} s; wait again, or interrupt() it")
+        if self._fault is not None:
+            raise self._fault
+        result = self._result
+        raise_for(result and result.error, result.status if result else "ok")
+        if self._bring is not None:
+            self._bring()
+            self._bring = None
+        return self
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for its end as :meth:`wait`, and give what it ended with: ``outputs``, ``data``, ``text`` and more."""
+        self.wait(timeout)
+        return self._result
+
+    def interrupt(self) -> None:
+        """Interrupt its kernel."""
+        if not self.done:
+            self._execution.interrupt()
+
+    def show(self) -> None:
+        """Show its outputs so far in this cell, with their MIME types."""
+        shown = Shown(self._front, f"{self.kernel_id}.{uuid.uuid4().hex}")
+        for output in list(self.outputs):
+            shown(output)
+
+    def _read(self) -> None:
+        told = time.monotonic()
+        try:
+            for output in self._execution:
+                self._take(output)
+                if time.monotonic() - told >= PAUSE_S:
+                    told = time.monotonic()
+                    self._update()
+            self._result = self._execution.result()
+        except BaseException as error:  # whatever it is, who waits is to get it
+            self._fault = error
+        self._lasted = time.monotonic() - self._start
+        self._ended.set()
+        self._update()
+
+    def _take(self, output: Output) -> None:
+        """Keep an output: what clears clears, what updates stands in the place of what it updates."""
+        if output.type == "clear_output":
+            self.outputs.clear()
+        elif output.type != "update_display_data":
+            self.outputs.append(output)
+        else:
+            name = _display_id(output)
+            for at, kept in enumerate(self.outputs):
+                if name and _display_id(kept) == name:
+                    self.outputs[at] = _replaced(kept, output)
+
+    def _update(self) -> None:
+        if self._front.updates:
+            self._front.publish(self._bundle(), display_id=self._display, update=True)
+
+    def _bundle(self) -> dict[str, str]:
+        status = self._status()
+        head = f'<small style="{MUTED}">{escape(status)}</small>'
+        return {"text/plain": f"{self.text[-SHOWN:]}{status}", "text/html": head + _html(list(self.outputs))}
+
+    def _status(self) -> str:
+        where = f"{words.short_id(self.session)}, kernel {self.kernel_id}"
+        if not self.done:
+            return f"running in session {where}"
+        how = "ended"
+        if self._fault is not None:
+            how = f"ended with {type(self._fault).__name__}: {self._fault}"
+        elif self._result is not None and self._result.error is not None:
+            how = f"failed with {self._result.error.ename}"
+        return f"{how} after {words.length(int(self._lasted * 1e9))} in session {where}"
+
+    def __repr__(self) -> str:
+        if self.done:
+            return f"<BackgroundRun {self._status()}; .text, .show(), .result()>"
+        return f"<BackgroundRun {self._status()}; .wait() waits, .interrupt() ends it>"
+
+
+def _display_id(output: Output) -> str:
+    return str((output.content.get("transient") or {}).get("display_id") or "")
+
+
+def _replaced(kept: Output, update: Output) -> Output:
+    """Give a kept output with what an update says, as the output it was."""
+    import dataclasses
+
+    return dataclasses.replace(update, type=kept.type)
+
+
+def _html(outputs: list[Output]) -> str:
+    """Give outputs as HTML: text as it is, HTML and images as they are; the last part where it is too much."""
+    parts: list[str] = []
+    text: list[str] = []
+    for output in outputs:
+        data = without_widgets(output.content.get("data") or {})
+        image = next((kind for kind in _IMAGES if kind in data), "")
+        rich = data.get("text/html") or data.get("image/svg+xml")
+        if not rich and not image:
+            text.append(as_text(output))
+            continue
+        parts += _pre(text)
+        text = []
+        parts.append(rich if rich else f'<img alt="" src="data:{image};base64,{escape("".join(data[image].split()))}">')
+    parts += _pre(text)
+    return "".join(parts)
+
+
+def _pre(text: list[str]) -> list[str]:
+    whole = without_colour("".join(text))
+    if not whole:
+        return []
+    cut = f"… {len(whole) - SHOWN} characters before; show() gives all\n" if len(whole) > SHOWN else ""
+    return [f'<pre style="margin: 0">{escape(cut + whole[-SHOWN:])}</pre>']
