@@ -1,4 +1,4 @@
-"""Every figure of this product in one run: ``python -m tests.benchmarks [wire] [service] [start] [idle] [upstream]``.
+"""Every figure of this product in one run, or some: ``python -m tests.benchmarks [wire] [transfer] [service] [start] …``.
 
 Medians and ratios, each beside its target, against real servers on this machine; nothing is asserted.
 """
@@ -15,18 +15,24 @@ from tests.benchmarks.crowd import fill
 from tests.benchmarks.idle import idle
 from tests.benchmarks.service import lists
 from tests.benchmarks.start import starts
+from tests.benchmarks.transfer import transfers
 from tests.benchmarks.upstream import upstream
 
+ALONE = {"wire": lambda: wire.main(()), "transfer": transfers}
 CROWDED = {"service": lists, "start": starts, "idle": idle, "upstream": upstream}
 
 
 def main(argv: Sequence[str]) -> None:
     """Print the parts named, or all."""
-    unknown = set(argv) - {"wire", *CROWDED}
+    names = [*ALONE, *CROWDED]
+    unknown = set(argv) - set(names)
     if unknown:
-        sys.exit(f"no benchmark {', '.join(sorted(unknown))}; there are: wire, {', '.join(CROWDED)}")
-    if not argv or "wire" in argv:
-        wire.main(())
+        sys.exit(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(names)}")
+    for name, alone in ALONE.items():
+        if not argv or name in argv:
+            alone()
+    if argv and not set(argv) & set(CROWDED):
+        return
     with tempfile.TemporaryDirectory(prefix="jsb-store") as folder:
         store = Path(folder, "jupyter_sessions")
         fill(store)
