@@ -1,4 +1,4 @@
-"""Every figure of this product in one run, or some: ``python -m tests.benchmarks [wire] [transfer] [service] [start] …``.
+"""Every figure of this product in one run, or some: ``python -m tests.benchmarks [wire] [transfer] [service] …``.
 
 Medians and ratios, each beside its target, against real servers on this machine; nothing is asserted.
 """
