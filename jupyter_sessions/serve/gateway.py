@@ -9,6 +9,7 @@ from jupyter_sessions.serve.gateway_rest import (
     KernelHandler,
     KernelsHandler,
     LogoHandler,
+    MeHandler,
     SpecHandler,
     SpecsHandler,
 )
@@ -24,6 +25,7 @@ _NAME = r"(?P<name>[\w.\-]+)"
 def gateway_handlers(setup: GatewaySetup) -> list[tuple[str, type[Any], dict[str, Any]]]:
     """Give pattern, class and arguments of every handler of the gateway, from the root of the service's URL."""
     rows: list[tuple[str, type[Any]]] = [
+        (r"/api/me", MeHandler),
         (r"/api/kernelspecs", SpecsHandler),
         (rf"/api/kernelspecs/{_NAME}", SpecHandler),
         (rf"/kernelspecs/{_NAME}/(?P<file>[^/]+)", LogoHandler),

@@ -18,6 +18,20 @@ from jupyter_sessions.serve.gateway_rules import GatewayHandler, GatewaySetup
 from jupyter_sessions.serve.gateway_specs import Offer, default_of, template_id, template_model
 
 
+class MeHandler(GatewayHandler):
+    """Who asks."""
+
+    async def get(self) -> None:
+        """Answer the caller's name as ``creator`` has it, in the shape of Jupyter's ``api/me``."""
+        self.raise_refusal()
+        name = self.caller.name
+        unknown = dict.fromkeys(("initials", "avatar_url", "color"))
+        identity = {"username": name, "name": name, "display_name": name, **unknown}
+        self.send_json({"identity": identity, "permissions": {}})
+
+    head = get
+
+
 class SpecsHandler(GatewayHandler):
     """What kernels there are to start."""
 

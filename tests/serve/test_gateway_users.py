@@ -51,6 +51,12 @@ def test_each_is_offered_their_own_kernels_alone(alice: GatewayUser, bob: Gatewa
     assert alice.kernels() == {}
 
 
+def test_each_is_told_who_they_are(alice: GatewayUser, bob: GatewayUser) -> None:
+    for user, name in ((alice, "alice"), (bob, "bob")):
+        assert user.json("GET", "api/me")["identity"]["username"] == name
+    bob.refused(405, "POST", "api/me", {})
+
+
 def test_anothers_kernel_is_not_found(alice: GatewayUser, bob: GatewayUser) -> None:
     kernel = alice.start("alices-own.python3")
     path = f"api/kernels/{kernel}"
