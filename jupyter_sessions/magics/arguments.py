@@ -12,6 +12,8 @@ from typing import Any, NoReturn
 from jupyter_sessions.model.errors import FieldViolation, InvalidArgument
 
 SIZE_RULE = "bytes, or a number with K, M, G, Ki, Mi or Gi behind it, as 500M"
+# What stands for % in a magic's name: argparse would take it for a format of its own.
+_PERCENT = "\N{FULLWIDTH PERCENT SIGN}"
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?)(i?)B?", re.IGNORECASE)
 _POWERS = {"": 0, "K": 1, "M": 2, "G": 3}
 
@@ -64,7 +66,8 @@ class _Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, how it is written, and where there is more."""
-        raise InvalidArgument(f"{self.prog}: {message}\n{self.format_usage().strip()}\nMore: {self.prog} --help")
+        prog = _shown(self.prog)
+        raise InvalidArgument(f"{prog}: {message}\n{_shown(self.format_usage()).strip()}\nMore: {prog} --help")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """End nothing but this parsing."""
@@ -72,20 +75,29 @@ class _Parser(argparse.ArgumentParser):
 
     def print_help(self, file: Any = None) -> None:
         """Hand the help to whoever asked for it."""
-        raise HelpShown(self.format_help())
+        raise HelpShown(help_of(self))
+
+
+def _shown(text: str) -> str:
+    return text.replace(_PERCENT, "%")
+
+
+def help_of(parser: argparse.ArgumentParser) -> str:
+    """Give the help of a parser that was made here."""
+    return _shown(parser.format_help()).rstrip()
 
 
 def parser(prog: str, summary: str, arguments: Sequence[Argument], example: str = "") -> argparse.ArgumentParser:
     """Make the parser of a magic or of one of its commands."""
     made = _Parser(
-        prog=prog,
-        description=summary,
-        epilog=f"Example: {example}" if example else None,
+        prog=prog.replace("%", _PERCENT),
+        description=summary.replace("%", _PERCENT),
+        epilog=f"Example: {example}".replace("%", _PERCENT) if example else None,
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     for one in arguments:
-        made.add_argument(*one.names, help=one.help.replace("%", "%%"), **one.more)
+        made.add_argument(*one.names, help=one.help.replace("%", _PERCENT), **one.more)
     return made
 
 

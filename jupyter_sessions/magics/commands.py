@@ -32,7 +32,7 @@ def show_help(context: Context, asked: argparse.Namespace) -> None:
     command = COMMANDS.get(asked.command)
     if command is None:
         raise InvalidArgument(f"%session has no command {asked.command!r}; there are: {', '.join(COMMANDS)}")
-    raise HelpShown(command.parser().format_help())
+    raise HelpShown(arguments.help_of(command.parser()))
 
 
 def _all() -> tuple[Command, ...]:
@@ -190,7 +190,7 @@ def overview() -> str:
 
 def cell_help() -> str:
     """Give the help of ``%%session``."""
-    return cell.parser().format_help()
+    return arguments.help_of(cell.parser())
 
 
 def run_line(context: Context, line: str) -> None:

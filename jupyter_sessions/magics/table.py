@@ -54,21 +54,22 @@ class Table:
         head = "".join(f'<th scope="col" style="{_CELL}; {MUTED}">{escape(column)}</th>' for column in self.columns)
         rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in self.rows)
         notes = "".join(f'<div style="{MUTED}">{escape(note)}</div>' for note in self.notes)
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>" if self.rows else ""
+        titles = f"<thead><tr>{head}</tr></thead>" if any(self.columns) else ""
+        table = f"<table>{titles}<tbody>{rows}</tbody></table>" if self.rows else ""
         return f'<div style="color: var(--jp-ui-font-color1, inherit)">{table}{notes}</div>'
 
     def plain(self, colours: bool = False) -> str:
         """Give it as lines of text; a column that no row fills is left out."""
         shown = [n for n in range(len(self.columns)) if any(row[n].text for row in self.rows)]
-        grid = [[self.columns[n].upper() for n in shown]]
-        grid += [[_plain_cell(row[n]) for n in shown] for row in self.rows]
-        widths = [max(len(line[n]) for line in grid) for n in range(len(shown))]
+        grid = [[Cell(self.columns[n].upper(), muted=True) for n in shown]] if any(self.columns) and self.rows else []
+        grid += [[row[n] for n in shown] for row in self.rows]
+        texts = [[_plain_cell(cell) for cell in line] for line in grid]
+        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
         lines = []
-        for at, line in enumerate(grid if self.rows else []):
-            cells = [text.ljust(width) for text, width in zip(line, widths, strict=True)]
-            if colours and at:
-                row = self.rows[at - 1]
-                cells = [_painted(text, row[n]) for text, n in zip(cells, shown, strict=True)]
+        for line, written in zip(grid, texts, strict=True):
+            cells = [text.ljust(width) for text, width in zip(written, widths, strict=True)]
+            if colours:
+                cells = [_painted(text, cell) for text, cell in zip(cells, line, strict=True)]
             lines.append("  ".join(cells).rstrip())
         return "\n".join([*lines, *self.notes])
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from tests.benchmarks import wire
 from tests.benchmarks.crowd import fill
 from tests.benchmarks.idle import idle
+from tests.benchmarks.magics import magics
 from tests.benchmarks.service import lists
 from tests.benchmarks.start import starts
 from tests.benchmarks.transfer import transfers
 from tests.benchmarks.upstream import upstream
 
-ALONE = {"wire": lambda: wire.main(()), "transfer": transfers}
+ALONE = {"wire": lambda: wire.main(()), "transfer": transfers, "magics": magics}
 CROWDED = {"service": lists, "start": starts, "idle": idle, "upstream": upstream}
 
 

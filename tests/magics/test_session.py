@@ -1,0 +1,145 @@
+"""``%session`` in a local kernel, towards a real server: what each command does and says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from nbclient.exceptions import CellExecutionError
+
+from tests.magics.local import LocalKernel, Ran, printed, run_notebook
+from tests.real.server import RealServer
+
+
+def told(ran: Ran) -> str:
+    """Give the last line that a cell told, as a terminal would show it."""
+    return str(ran.of("display_data", "update_display_data")[-1]["data"]["text/plain"])
+
+
+def test_a_life_by_magic(server: RealServer, kernel: LocalKernel) -> None:
+    created = kernel.run(
+        "%session create magic-life --label team=fx --ttl 8h --idle-ttl 90m --property local:env.A=1 "
+        "--display-name 'A life' --attach"
+    )
+    assert told(created) == "magic-life is ACTIVE and is what %%session uses"
+    steps = [content["data"]["text/plain"] for content in created.of("display_data", "update_display_data")]
+    assert steps[0].startswith("magic-life is CREATING: "), "its steps are told as they come"
+    assert len({content["transient"]["display_id"] for content in created.of("display_data")}) == 1, "in one place"
+    made = server.session("magic-life")
+    assert made["labels"] == {"team": "fx"} and made["runtimeConfig"]["properties"] == {"local:env.A": "1"}
+    assert made["environmentConfig"]["executionConfig"] == {"ttl": "28800s", "idleTtl": "5400s"}
+    assert made["jupyterSession"]["displayName"] == "A life"
+
+    info = told(kernel.run("%session info"))
+    assert "● ACTIVE" in info and "team:fx" in info and "28800s" in info
+    assert "or after 1 h 30 m idle" in told(kernel.run("%session extend --ttl 12h"))
+    assert server.session("magic-life")["environmentConfig"]["executionConfig"]["ttl"] == "43200s"
+    assert "has no kernel" in told(kernel.run("%session kernels"))
+    history = told(kernel.run("%session history magic-life"))
+    assert history.index("CREATING") < history.index("ACTIVE")
+    kernel.run("%session logs")
+
+    assert told(kernel.run("%session terminate")).startswith("magic-life is TERMINATED")
+    assert server.session("magic-life")["state"] == "TERMINATED"
+    failed = kernel.run("%session attach magic-life", ok=False)
+    assert failed.reply["ename"] == "InvalidArgument" and "attach a live one" in failed.reply["evalue"]
+    assert "is gone" in told(kernel.run("%session delete magic-life"))
+    assert server.call("GET", "projects/local/locations/local/sessions/magic-life", ok=False)["error"]["code"] == 404
+
+
+def test_the_table_follows_what_moves(server: RealServer, kernel: LocalKernel) -> None:
+    kernel.run("%session create magic-table --no-wait")
+    asked = kernel.begin("%session")
+    first = ""
+    for message in kernel.messages():
+        if message["msg_type"] not in ("display_data", "update_display_data"):
+            continue
+        content = message["content"]
+        if message["msg_type"] == "display_data" and message["parent_header"]["msg_id"] == asked:
+            first = content["transient"]["display_id"]
+            assert set(content["data"]) == {"text/html", "text/plain"}
+        if first and content["transient"].get("display_id") == first and "● ACTIVE" in content["data"]["text/plain"]:
+            break
+    server.until("magic-table", "ACTIVE")
+    # The table that follows nothing more is left as it is; the next one is another.
+    again = kernel.run("%session list --filter 'state = ACTIVE'")
+    assert again.of("display_data")[0]["transient"]["display_id"] != first
+    assert "magic-table" in told(again)
+
+
+def test_faults_are_words_and_fail_the_cell(server: RealServer, kernel: LocalKernel) -> None:
+    faults = {
+        "%session bogus": ("InvalidArgument", "%session has no command 'bogus'; there are: list, create"),
+        "%session create --bogus": ("InvalidArgument", "unrecognized arguments: --bogus"),
+        "%session create X": ("InvalidArgument", "sessionId"),
+        "%session info not-there": ("NotFound", "make it with: %session create not-there"),
+        "%session push nothing_here --session not-there": ("NotFound", "there is no variable nothing_here here"),
+        "%session extend magic-none": ("InvalidArgument", "give --ttl, --idle-ttl or both"),
+        "%%session not-there\n1": ("NotFound", "make it with: %session create not-there"),
+        "%%session -i nothing_here\n1": ("NotFound", "there is no variable nothing_here here"),
+        "%%session not-there -o 1x\n1": ("InvalidArgument", "-o needs the name of a variable, not '1x'"),
+        "%%session --limit much\n1": ("InvalidArgument", "--limit: must be bytes"),
+    }
+    for code, (name, words) in faults.items():
+        ran = kernel.run(code, ok=False)
+        assert (ran.reply["status"], ran.reply["ename"]) == ("error", name), code
+        assert words in ran.reply["evalue"], code
+        assert len(ran.reply["traceback"]) == 1, "the frames of this package tell nobody anything"
+
+
+def test_without_a_name_and_with_several_sessions_it_lists_them(server: RealServer, kernel: LocalKernel) -> None:
+    for name in ("magic-many-a", "magic-many-b"):
+        server.create(name)
+    ran = kernel.run("%%session\n1", ok=False)
+    assert ran.reply["ename"] == "FailedPrecondition"
+    assert "magic-many-a" in ran.reply["evalue"] and "%session attach NAME" in ran.reply["evalue"]
+
+
+def test_connecting_elsewhere(server: RealServer, kernel: LocalKernel) -> None:
+    assert told(kernel.run(f"%session connect --url {server.url}/lab")).startswith(f"connected to {server.url}, ")
+    ran = kernel.run("%session connect --url http://127.0.0.1:1", ok=False)
+    assert ran.reply["ename"] == "ServerGone"
+    assert "NAME" in told(kernel.run("%session list")) or "SESSION" in told(kernel.run("%session list"))
+
+
+def test_completion_of_the_words(server: RealServer, kernel: LocalKernel) -> None:
+    server.create("magic-complete")
+    assert kernel.complete("%session cr")["matches"] == ["create"]
+    assert "--idle-ttl" in kernel.complete("x = 1\n%session extend magic-complete --")["matches"]
+    found = kernel.complete("%session info magic-com")
+    assert found["matches"] == ["magic-complete"]
+    assert (found["cursor_start"], found["cursor_end"]) == (14, 23)
+    assert "magic-complete" in kernel.complete("%%session magic")["matches"]
+    assert kernel.complete("%session help te")["matches"] == ["terminate"]
+    kernel.run("a_variable = 1")
+    assert kernel.complete("%session push a_var")["matches"] == ["a_variable"]
+    assert kernel.complete("import o")["matches"], "what is not ours is answered as before"
+
+
+def test_help(kernel: LocalKernel) -> None:
+    assert "usage: %session [COMMAND]" in kernel.run("%session help").text()
+    assert "usage: %session create" in kernel.run("%session create --help").text()
+    (page,) = kernel.run("%session?").reply["payload"]
+    assert "a cell that begins with %%session" in page["data"]["text/plain"].lower()
+    (page,) = kernel.run("%%session?").reply["payload"]
+    assert "--background" in page["data"]["text/plain"]
+    assert "Make a session" in kernel.inspect("%session")["data"]["text/plain"]
+
+
+def test_unloading_takes_all_of_it_away(kernel: LocalKernel) -> None:
+    kernel.run("%unload_ext jupyter_sessions")
+    assert kernel.run("%session", ok=False).text("stderr").count("not found") == 1
+    assert kernel.complete("%session cr")["matches"] == []
+    assert kernel.run("'do_inspect' in get_ipython().kernel.__dict__").shown[0]["text/plain"] == "False"
+    kernel.run("%load_ext jupyter_sessions\n%load_ext jupyter_sessions\n%reload_ext jupyter_sessions")
+    assert kernel.complete("%session cr")["matches"] == ["create"]
+
+
+def test_in_a_notebook(server: RealServer, tmp_path: Path) -> None:
+    made = run_notebook(["%load_ext jupyter_sessions", "%session create magic-book", "%session list"], server, tmp_path)
+    (steps,) = made.cells[1].outputs
+    assert steps.data["text/plain"] == "magic-book is ACTIVE", "the steps end as the last one"
+    assert "magic-book" in made.cells[2].outputs[0].data["text/html"] and not printed(made.cells[2], "stderr")
+    with pytest.raises(CellExecutionError) as caught:
+        run_notebook(["%load_ext jupyter_sessions", "%session info not-there"], server, tmp_path)
+    assert caught.value.ename == "NotFound" and "%session create not-there" in caught.value.evalue
