@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import getpass
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -52,10 +53,10 @@ def attend(
     with Streams() as streams:
         show = Shown(streams).show if text else attended.outputs.append
         question = Question(streams) if asks else None
-        execution = connection.execute(code, allow_stdin=asks, on_input=question)
-        with Interrupts(execution.interrupt) as interrupts:
+        with Interrupts(connection.interrupt) as interrupts:
             if question is not None:
                 question.interrupts = interrupts
+            execution = connection.execute(code, allow_stdin=asks, on_input=question)
             try:
                 attended.result, late = _wait(execution, show, limit)
                 streams.flush()
@@ -81,20 +82,26 @@ def _wait(execution: Execution, show: Callable[[Output], None], limit: float | N
     """Give the result and whether the limit was what ended it; raises LetGo where even the interrupt did not."""
     from jupyter_sessions.model.errors import DeadlineExceeded
 
-    try:
-        return execution.result(limit, show), False
-    except DeadlineExceeded:
-        execution.interrupt()
-    try:
-        return execution.result(GRACE_S, show), True
-    except DeadlineExceeded:
-        raise LetGo(output.FAULTS) from None
+    late = False
+    end = None if limit is None else time.monotonic() + limit
+    while True:
+        try:
+            return execution.result(None if end is None else max(end - time.monotonic(), 0.0), show), late
+        except (KeyboardInterrupt, EOFError):
+            # An answer that nobody will give: the code has been interrupted.
+            continue
+        except DeadlineExceeded:
+            if late:
+                raise LetGo(output.FAULTS) from None
+            late, end = True, time.monotonic() + GRACE_S
+            execution.interrupt()
 
 
 def _let_go(handle: SessionHandle, connection: KernelConnection, streams: Streams) -> None:
     with contextlib.suppress(OSError):
         streams.flush()
-    stop = f"jupyter sessions kernels {handle.id} --interrupt {connection.kernel_id}"
+    name = handle.id if handle.name.parent == handle.client.location else str(handle.name)
+    stop = f"jupyter sessions kernels {name} --interrupt {connection.kernel_id}"
     output.say(f"let go of it: the code runs on in session {handle.id}; to interrupt it: {stop}")
 
 
@@ -157,13 +164,25 @@ class Question:
         self.interrupts: Interrupts | None = None
 
     def __call__(self, prompt: str, password: bool) -> str:
-        """Ask; Ctrl-C and the end of the input answer nothing and interrupt the code."""
+        """Ask; raises KeyboardInterrupt and EOFError where nobody answers, and the code is interrupted."""
         self._streams.flush()
-        if password:
-            return getpass.getpass(prompt)
-        self._streams.err(prompt)
-        self._streams.flush()
-        return input()
+        with self._asking():
+            if password:
+                return getpass.getpass(prompt)
+            self._streams.err(prompt)
+            self._streams.flush()
+            return input()
+
+    @contextlib.contextmanager
+    def _asking(self) -> Iterator[None]:
+        if self.interrupts is None:
+            yield
+            return
+        self.interrupts.asking = True
+        try:
+            yield
+        finally:
+            self.interrupts.asking = False
 
 
 def as_json(attended: Attended) -> dict[str, Any]:

@@ -24,8 +24,8 @@ class Interrupts:
     """Handles signals of the main thread while it is entered.
 
     The first SIGINT calls ``forward`` in a thread of its own, so that no output is torn; the second, and SIGTERM at
-    once, raise :class:`LetGo` in the main thread. While :attr:`asking` is set, a SIGINT also raises KeyboardInterrupt
-    there, for an answer that is being typed.
+    once, raise :class:`LetGo` in the main thread. While :attr:`asking` is set, a SIGINT raises KeyboardInterrupt there
+    instead, for an answer that is being typed: whoever asked then interrupts the code.
     """
 
     def __init__(self, forward: Callable[[], object]) -> None:
@@ -44,14 +44,10 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def interrupt(self) -> None:
-        """Interrupt the code, without waiting for the answer."""
-        threading.Thread(target=self._forward, name="interrupt", daemon=True).start()
-
     def _take(self, number: int, frame: FrameType | None) -> None:
         if number != signal.SIGINT or self.interrupted:
             raise LetGo(128 + number)
         self.interrupted = True
-        self.interrupt()
         if self.asking:
             raise KeyboardInterrupt
+        threading.Thread(target=self._forward, name="interrupt", daemon=True).start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,7 +30,7 @@ EXAMPLE = (
     "`jupyter sessions kernels -o name`"
 )
 MEBI = 1 << 20
-MAIN = "main"
+MAIN, NEW = "main", "new"
 COLUMNS = ("id", "name", "state", "last activity", "cpu", "memory", "connections", "main")
 
 app = typer.Typer(rich_markup_mode="markdown")
@@ -66,8 +66,11 @@ def kernels(
 
 
 def _list(session: SessionHandle, form: output.Format) -> None:
-    found = session.kernels()
-    main = main_id(session.labels, found)
+    from jupyter_sessions.client.kernels import kernels_of, main_of
+
+    session.refresh()
+    found = kernels_of(session.client, session.resource)
+    main = str((main_of(session.resource, found) or {}).get("id", ""))
     if form is output.Format.NAME:
         output.names(kernel["id"] for kernel in found)
     elif form is output.Format.TABLE:
@@ -81,15 +84,6 @@ def _list(session: SessionHandle, form: output.Format) -> None:
             output.say(f"session {session.id} is {session.state.name} and has no kernels")
     else:
         output.write([{**kernel, "main": kernel["id"] == main} for kernel in found], form)
-
-
-def main_id(labels: Mapping[str, str], found: Sequence[Mapping[str, Any]]) -> str:
-    """Give the main kernel's id: the one that the session's label names, else the first; empty where there is none."""
-    from jupyter_sessions.client.kernels import MAIN_LABEL
-
-    ids = [str(kernel["id"]) for kernel in found]
-    marked = labels.get(MAIN_LABEL, "")
-    return marked if marked in ids else next(iter(ids), "")
 
 
 def row(kernel: Mapping[str, Any], main: str) -> list[str]:
@@ -134,15 +128,14 @@ def _act(session: SessionHandle, act: str, which: str) -> None:
 
 def _find(session: SessionHandle, which: str) -> str:
     """Give the id of the kernel that is meant; raises NotFound that lists what there is."""
+    from jupyter_sessions.client.kernels import kernels_of, main_of, pick
     from jupyter_sessions.model.errors import NotFound
 
-    found = session.kernels()
-    if which == MAIN and found:
-        return main_id(session.labels, found)
-    ids = [str(kernel["id"]) for kernel in found]
-    meant = [one for one in ids if one.startswith(which)]
-    if len(meant) == 1:
-        return meant[0]
-    listed = ", ".join(ids) or "none"
-    fault = "begins the id of several kernels" if meant else "is no kernel"
-    raise NotFound(f"{which!r} {fault} of session {session.id}; there are: {listed}")
+    if which == NEW:
+        raise NotFound("a new kernel is none of those that run; exec --kernel new starts one")
+    if which == MAIN:
+        found = main_of(session.resource, kernels_of(session.client, session.resource))
+        if found is None:
+            raise NotFound(f"session {session.id} has no kernel")
+        return str(found["id"])
+    return str(pick(session.client, session.resource, which)["id"])

@@ -72,6 +72,6 @@ def test_interrupt_restart_and_shutdown(server: RealServer, two: tuple[str, str]
 def test_what_is_no_kernel_and_what_is_not_understood(server: RealServer, two: tuple[str, str]) -> None:
     done = ran(server, "kernels", NAME, "--interrupt", "nonsense")
     assert (done.returncode, done.stdout) == (1, "")
-    assert "'nonsense' is no kernel" in done.stderr and two[0] in done.stderr and two[1] in done.stderr
+    assert "has no kernel 'nonsense'" in done.stderr and two[0] in done.stderr and two[1] in done.stderr
     done = ran(server, "kernels", NAME, "--interrupt", "main", "--restart", "main")
     assert done.returncode == 2 and "two acts" in done.stderr
