@@ -81,6 +81,8 @@ def create(
 
     limit = nanoseconds(timeout, "--timeout") / 10**9 if timeout else None
     content = lengths(described(Session, file, set_ or ()))
+    # A file may be what `get` wrote of another session: the word of the command goes before its name.
+    own = content.pop("name", "")
     wanted: dict[str, Any] = {
         "template": template,
         "labels": pairs(label or (), "--label"),
@@ -92,7 +94,7 @@ def create(
     }
     with connect(url, location) as client:
         making = _Making(client, url)
-        operation = making.begin(name, content, wanted)
+        operation = making.begin(name or str(own), content, wanted)
         _write(making.wait(operation, limit) if wait else making.look(operation), form)
 
 
@@ -118,6 +120,7 @@ class _Making:
 
     def wait(self, operation: OperationHandle, limit: float | None) -> Session:
         """Wait until the session is ACTIVE, its steps on stderr; ``limit`` in seconds."""
+        from jupyter_sessions.cli.commands import tell
         from jupyter_sessions.cli.progress import Steps
         from jupyter_sessions.model.errors import DeadlineExceeded, SessionsError
 
@@ -127,13 +130,13 @@ class _Making:
         except KeyboardInterrupt:
             self._say_what_goes_on(operation)
             raise
-        except DeadlineExceeded:
-            self._say_how_to_follow(operation, "is still CREATING")
-            raise
-        except SessionsError:
-            if operation.done:
+        except SessionsError as error:
+            tell(error)
+            if isinstance(error, DeadlineExceeded):
+                self._say_how_to_follow(operation, "is still CREATING")
+            elif operation.done:
                 output.say(f"its log: jupyter sessions logs {meant(self._client, operation.session, self._url)}")
-            raise
+            raise typer.Exit(output.FAULTS) from None
 
     def look(self, operation: OperationHandle) -> Session:
         """Give the session as it begins, and say how to follow it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +110,7 @@ def _value(text: str) -> Any:
         return text
 
 
-def lengths(content: Mapping[str, Any]) -> Mapping[str, Any]:
+def lengths(content: dict[str, Any]) -> dict[str, Any]:
     """Give a session's JSON with its limits as the API writes them, where a person wrote ``8h``."""
     from jupyter_sessions.client.durations import nanoseconds
     from jupyter_sessions.model.errors import InvalidArgument
