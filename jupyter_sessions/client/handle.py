@@ -171,15 +171,17 @@ class SessionHandle:
         from jupyter_sessions.client import transfer
 
         connection, own = self.connect(kernel), pickle and transfer.own_session(self.client, self.resource)
-        options = {"pickle": pickle, "own": own, "limit": limit or transfer.LIMIT}
-        return [transfer.push(connection, name, value, **options) for name, value in values.items()]
+        size = transfer.LIMIT if limit is None else limit
+        return [
+            transfer.push(connection, name, value, pickle=pickle, own=own, limit=size) for name, value in values.items()
+        ]
 
     def pull(self, name: str, *, pickle: bool = False, limit: int | None = None, kernel: str = "main") -> Any:
         """Give the value of a variable of a kernel; raises NotFound, TransferRefused."""
         from jupyter_sessions.client import transfer
 
         connection, own = self.connect(kernel), pickle and transfer.own_session(self.client, self.resource)
-        return transfer.pull(connection, name, pickle=pickle, own=own, limit=limit or transfer.LIMIT)
+        return transfer.pull(connection, name, pickle=pickle, own=own, limit=transfer.LIMIT if limit is None else limit)
 
     def upload(
         self,

@@ -17,7 +17,8 @@ def read_log(
 ) -> Iterator[str]:
     """Yield the log; ``tail`` begins that many bytes before its end, ``follow`` goes on until nothing can come.
 
-    ``start`` is the offset to begin at, in place of ``tail``. What was thrown away before it could be read leaves a line that says how much.
+    ``start`` is the offset to begin at, in place of ``tail``. What was thrown away before it could be read leaves a
+    line that says how much.
     """
     offset, pace = -tail if tail else 0, Pace()
     first = True

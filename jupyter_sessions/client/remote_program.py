@@ -78,7 +78,7 @@ def bring(connection: KernelConnection) -> str:
 
     Raises TransferRefused for a kernel that is no ipykernel, KernelDied.
     """
-    language = str(connection.kernel_info().get("language_info", {}).get("name", "unknown"))
+    language = str(connection.kernel_info(timeout=None).get("language_info", {}).get("name", "unknown"))
     if language != "python":
         raise TransferRefused(f"transfers need a Python kernel (ipykernel), and this one speaks {language}")
     package, code = _program()

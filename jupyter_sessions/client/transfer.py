@@ -13,6 +13,7 @@ import json
 import keyword
 import os
 import re
+import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.client import values
-from jupyter_sessions.client.errors import TransferRefused
+from jupyter_sessions.client.errors import ServerGone, TransferRefused
 from jupyter_sessions.client.pieces import FileSink, FileSource, MemorySink, MemorySource, Sink, Source, place
 from jupyter_sessions.client.remote_program import bring
 from jupyter_sessions.client.values import Missing, Refused
@@ -29,7 +30,8 @@ from jupyter_sessions.model.errors import NotFound, SessionsError
 
 if TYPE_CHECKING:
     from jupyter_sessions.client.client import SessionsClient
-    from jupyter_sessions.client.kernel import KernelConnection, Pending
+    from jupyter_sessions.client.kernel import KernelConnection
+    from jupyter_sessions.client.messages import Message
     from jupyter_sessions.model.resources import Session
 
 LIMIT = 1 << 30
@@ -202,6 +204,35 @@ class _Words:
             raise TransferRefused(f"{self._what}: there is not enough memory here; send less of it") from error
 
 
+class _Reply:
+    """The answer to one request, to be waited for while others are under way."""
+
+    def __init__(self) -> None:
+        self.replied = threading.Event()
+        self._message: Message | None = None
+        self._error: SessionsError | None = None
+
+    def take(self, message: Message) -> bool:
+        """Take the reply; the kernel's state on its broadcast is none."""
+        if message.channel != "shell":
+            return False
+        self._message = message
+        self.replied.set()
+        return True
+
+    def fail(self, error: SessionsError) -> None:
+        """End without an answer."""
+        self._error = error
+        self.replied.set()
+
+    def result(self) -> Message:
+        """Wait for it; raises KernelDied, ServerGone."""
+        self.replied.wait()
+        if self._message is None:
+            raise self._error or ServerGone("the kernel gave no answer")
+        return self._message
+
+
 class _Remote:
     """The kernel's end of one transfer."""
 
@@ -219,7 +250,7 @@ class _Remote:
         try:
             found = self.begin(what, asked)
             done = 0
-            waiting: deque[tuple[Pending, int]] = deque()
+            waiting: deque[tuple[_Reply, int]] = deque()
             for offset in range(0, source.size, CHUNK):
                 pieces = source.read(CHUNK)
                 size = sum(memoryview(piece).nbytes for piece in pieces)
@@ -238,7 +269,7 @@ class _Remote:
 
     def receive(self, sink: Sink, progress: Progress | None) -> None:
         """Bring all of what was begun into a sink, and finish it."""
-        waiting: deque[Pending] = deque()
+        waiting: deque[_Reply] = deque()
         asked = 0
         while sink.got < sink.size:
             while asked < sink.size and len(waiting) < WINDOW:
@@ -256,18 +287,20 @@ class _Remote:
         with contextlib.suppress(SessionsError):
             self._ask("drop", {})
 
-    def _settle(self, waiting: deque[tuple[Pending, int]], done: int, total: int, progress: Progress | None) -> int:
-        pending, size = waiting.popleft()
-        self._answer(pending)
+    def _settle(self, waiting: deque[tuple[_Reply, int]], done: int, total: int, progress: Progress | None) -> int:
+        reply, size = waiting.popleft()
+        self._answer(reply)
         if progress is not None:
             progress(done + size, total)
         return done + size
 
-    def _ask(self, what: str, asked: Mapping[str, Any], buffers: Sequence[Any] = ()) -> Pending:
-        return self._connection.ask("shell", self._type, {"do": what, "id": self._id, **asked}, buffers=buffers)
+    def _ask(self, what: str, asked: Mapping[str, Any], buffers: Sequence[Any] = ()) -> _Reply:
+        reply, content = _Reply(), {"do": what, "id": self._id, **asked}
+        self._connection.send("shell", self._type, content, buffers=buffers, pending=reply)
+        return reply
 
-    def _answer(self, pending: Pending) -> tuple[Mapping[str, Any], Sequence[Any]]:
-        message = pending.result()
+    def _answer(self, reply: _Reply) -> tuple[Mapping[str, Any], Sequence[Any]]:
+        message = reply.result()
         found = message.content
         if found.get("fault") == "unknown":
             raise NotFound(found["message"])
