@@ -74,8 +74,8 @@ class BackgroundRun:
             raise DeadlineExceeded(f"it is still running after {timeout:g} s; wait again, or interrupt() it")
         if self._fault is not None:
             raise self._fault
-        result = self._result
-        raise_for(result and result.error, result.status if result else "ok")
+        if self._result is not None:
+            raise_for(self._result.error, self._result.status)
         if self._bring is not None:
             self._bring()
             self._bring = None

@@ -74,9 +74,16 @@ def follow(execution: Execution, show: Callable[[Output], None], interrupts: Int
     The caller has taken the interrupts.
     """
     interrupts.execution = execution
-    for output in execution:
-        show(output)
-    return execution.result()
+    while True:
+        try:
+            for output in execution:
+                show(output)
+            return execution.result()
+        except KeyboardInterrupt:
+            # The first one came while a question stood open, and has been handed on.
+            if interrupts.count:
+                raise
+            interrupts.count += 1
 
 
 def asker(interrupts: Interrupts) -> Callable[[str, bool], str]:

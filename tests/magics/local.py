@@ -130,7 +130,9 @@ def local_kernel(server: RealServer, home: Path) -> Iterator[LocalKernel]:
 
 def run_notebook(cells: Sequence[str], server: RealServer, home: Path) -> nbformat.NotebookNode:
     """Execute a notebook of these cells through nbclient; raises CellExecutionError as that does."""
-    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    # Any: nbformat's functions have no types.
+    v4: Any = nbformat.v4
+    made: nbformat.NotebookNode = v4.new_notebook(cells=[v4.new_code_cell(cell) for cell in cells])
     made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     client = NotebookClient(made, timeout=120, resources={"metadata": {"path": str(home)}})
     client.execute(env=environment(server, home))
