@@ -152,18 +152,24 @@ class KernelConnection:
         """Send a request and give its id; ``pending`` then takes what answers it. Raises KernelDied, ServerGone."""
         msg_id, message = request(self.session_id, channel, msg_type, content, metadata)
         message.buffers = list(buffers)
-        if pending is not None:
-            with self._lock:
-                self._pending[msg_id] = pending
+        self.send_message(message, pending)
+        return msg_id
+
+    def send_message(self, message: Message, pending: Pending | None = None) -> None:
+        """Send a message as it is; ``pending`` then takes what answers it. Raises KernelDied, ServerGone."""
+        if pending is None:
+            self._put(message)
+            return
+        msg_id = str(message.header.get("msg_id", ""))
+        with self._lock:
+            self._pending[msg_id] = pending
         try:
-            self.send_message(message)
+            self._put(message)
         except SessionsError:
             self.forget(msg_id)
             raise
-        return msg_id
 
-    def send_message(self, message: Message) -> None:
-        """Send a message as it is; raises KernelDied, ServerGone."""
+    def _put(self, message: Message) -> None:
         if not self._up.wait(AWAY):
             raise self._transport.gone("its connection to the kernel broke")
         with self._sending:
