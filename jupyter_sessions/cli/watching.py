@@ -38,6 +38,8 @@ def watch(wanted: Wanted, form: output.Format) -> None:
 
 def _write_changes(wanted: Wanted, changes: Watch, form: output.Format) -> None:
     known = {one.name for one in wanted.read()} if wanted.filter else set()
+    where = "all locations" if wanted.everywhere else str(wanted.client.location)
+    output.say(f"watching {where}; Ctrl-C ends it")
     for change in changes:
         if isinstance(change, Reset):
             output.say("the stream broke off; changes may be missing here")

@@ -1,0 +1,100 @@
+"""``jupyter sessions terminate`` and ``delete``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.cli.beside import answer, ran
+from tests.cli.terminals import terminal
+from tests.real.server import PARENT, RealServer, real_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    with real_server(tmp_path_factory.mktemp("ending")) as running:
+        yield running
+
+
+def gone(server: RealServer, name: str) -> bool:
+    """Say whether a session is not there."""
+    return "error" in server.call("GET", f"{PARENT}/sessions/{name}", ok=False)
+
+
+def test_terminate_waits_and_says_the_reason(server: RealServer) -> None:
+    server.create("ends-soon")
+    done = ran(server, "terminate", "ends-soon")
+    assert (done.returncode, done.stdout) == (0, "ends-soon\n")
+    told = server.session("ends-soon")
+    assert told["state"] == "TERMINATED" and f"ends-soon is TERMINATED: {told['stateMessage']}" in done.stderr
+
+
+def test_several_end_side_by_side_and_a_fault_keeps_no_other_back(server: RealServer) -> None:
+    server.create("first-one")
+    server.create("second-one")
+    done = ran(server, "terminate", "first-one", "nowhere", "second-one", "-o", "name")
+    assert done.returncode == 1 and "nowhere" in done.stderr
+    assert done.stdout.split() == [f"{PARENT}/sessions/first-one", f"{PARENT}/sessions/second-one"]
+    assert server.session("second-one")["state"] == "TERMINATED"
+
+
+def test_without_waiting_it_goes_on_at_the_server(server: RealServer) -> None:
+    server.create("goes-on")
+    done = ran(server, "terminate", "goes-on", "--no-wait")
+    assert (done.returncode, done.stdout) == (0, "goes-on\n") and "goes on at the server" in done.stderr
+    server.until("goes-on", "TERMINATED")
+
+
+def test_delete_as_json_tells_what_it_was(server: RealServer) -> None:
+    server.create("to-delete", labels={"team": "fx"})
+    (told,) = answer(server, "delete", "to-delete")
+    assert told["name"] == f"{PARENT}/sessions/to-delete" and told["labels"] == {"team": "fx"}
+    assert gone(server, "to-delete")
+    again = ran(server, "delete", "to-delete")
+    assert (again.returncode, again.stdout) == (1, "") and "does not exist" in again.stderr
+
+
+def test_all_that_match_need_a_yes_where_nobody_can_be_asked(server: RealServer) -> None:
+    for name in ("red-one", "red-two"):
+        server.create(name, labels={"colour": "red"})
+    server.create("blue-one", labels={"colour": "blue"})
+    words = ("delete", "--all", "--filter", "labels.colour = red")
+    asked = ran(server, *words)
+    assert (asked.returncode, asked.stdout) == (2, "") and "--yes" in asked.stderr and not gone(server, "red-one")
+    done = ran(server, *words, "--yes")
+    assert done.returncode == 0 and set(done.stdout.split()) == {"red-one", "red-two"}
+    assert gone(server, "red-one") and gone(server, "red-two") and not gone(server, "blue-one")
+    nothing = ran(server, *words, "--yes")
+    assert (nothing.returncode, nothing.stdout) == (0, "") and "no session" in nothing.stderr
+
+
+def test_all_on_a_terminal_is_asked_about(server: RealServer) -> None:
+    server.create("asked-about", labels={"group": "asked"})
+    for answered, code in (("n", 1), ("y", 0)):
+        with terminal(server, "terminate", "--all", "--filter", "labels.group = asked") as screen:
+            screen.until("Terminate 1: asked-about?")
+            screen.type(f"{answered}\n")
+            assert screen.end() == code
+    assert server.session("asked-about")["state"] == "TERMINATED"
+
+
+@pytest.mark.parametrize("words", [("a-session", "--all"), ("--filter", "state = ACTIVE")])
+def test_words_that_do_not_fit(server: RealServer, words: tuple[str, ...]) -> None:
+    done = ran(server, "delete", *words)
+    assert (done.returncode, done.stdout) == (2, "") and "--all" in done.stderr
+
+
+def test_the_only_live_one_needs_no_name_but_is_named(tmp_path: Path) -> None:
+    with real_server(tmp_path) as server:
+        none = ran(server, "terminate")
+        assert (none.returncode, none.stdout) == (1, "") and "no session is live" in none.stderr
+        server.create("only-one")
+        with terminal(server, "terminate") as screen:
+            screen.until("Terminate the only live session, only-one?")
+            screen.type("n\n")
+            assert screen.end() == 1
+        assert server.session("only-one")["state"] == "ACTIVE"
+        done = ran(server, "terminate")
+        assert (done.returncode, done.stdout) == (0, "only-one\n") and "the only live session, only-one" in done.stderr
