@@ -155,7 +155,7 @@ class KernelConnection:
         self.send_message(message, pending)
         return msg_id
 
-    def send_message(self, message: Message, pending: Pending | None = None) -> None:
+    def send_message(self, message: Message, pending: Taker | None = None) -> None:
         """Send a message as it is; ``pending`` then takes what answers it. Raises KernelDied, ServerGone."""
         if pending is None:
             self._put(message)
