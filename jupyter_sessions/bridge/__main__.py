@@ -44,7 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--template", default="", metavar="NAME", help="make a session, which ends with the kernel")
     parser.add_argument("--kernel", default="", metavar="main|new|ID", help="which kernel (default: new; main if made)")
     parser.add_argument("--location", default="", help="where names are looked for")
-    parser.add_argument("--url", default="", help="the server; its token comes from JUPYTER_SESSIONS_TOKEN, or its file")
+    parser.add_argument("--url", default="", help="the server; JUPYTER_SESSIONS_TOKEN, or its file, has its token")
     parser.add_argument("--keep", action="store_true", help="leave a session that is made as it is")
     parser.add_argument("--quiet", action="store_true", help="say nothing on stderr")
     parser.add_argument("--report", type=int, metavar="FD", help=argparse.SUPPRESS)

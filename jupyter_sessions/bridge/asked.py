@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jupyter_sessions.bridge.inbox import Inbox
-from jupyter_sessions.client.messages import PARTS, PROTOCOL, Message
+from jupyter_sessions.client.messages import PROTOCOL, Message
 from jupyter_sessions.model.errors import SessionsError
 
 REQUEST, REPLY = "_request", "_reply"
@@ -32,9 +32,10 @@ class Asked:
 
     def take(self, message: Message) -> bool:
         """Take a message that answers it; says whether it was the reply."""
-        self.replied = message.channel == self.request.channel and message.type.endswith(REPLY)
+        last = message.channel == self.request.channel and message.type.endswith(REPLY)
+        self.replied = self.replied or last
         self._inbox.put(Arrival(self, message), size_of(message))
-        return self.replied
+        return last
 
     def fail(self, error: SessionsError) -> None:
         """Say that no reply can come."""
@@ -62,7 +63,6 @@ def said(channel: str, kind: str, content: Mapping[str, Any], parent: Message | 
     parts = [json.dumps(one).encode() for one in ({**header, "version": PROTOCOL}, {}, {}, content)]
     if parent is not None:
         parts[1] = bytes(parent.parts[0])
-    assert len(parts) == PARTS
     return Message(channel, parts)
 
 

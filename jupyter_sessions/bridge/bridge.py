@@ -16,7 +16,7 @@ from jupyter_sessions.bridge.inbox import Inbox
 from jupyter_sessions.bridge.relay import Relay
 from jupyter_sessions.bridge.report import Report
 from jupyter_sessions.bridge.sockets import Sockets
-from jupyter_sessions.bridge.target import Target
+from jupyter_sessions.bridge.target import Found, Target
 from jupyter_sessions.client.kernel import KernelConnection
 from jupyter_sessions.client.messages import Message
 from jupyter_sessions.model.errors import SessionsError
@@ -53,7 +53,7 @@ class Bridge:
         self._sockets.poll_on(poller)
         pause = 0.0
         while self._code is None:
-            poller.poll(pause * 1000)
+            poller.poll(int(pause * 1000))
             self._inbox.quieten()
             pause = self._turn()
         self._leave()
@@ -77,15 +77,14 @@ class Bridge:
 
     def _open(self) -> None:
         try:
-            self._target.find()
-            assert self._target.client is not None
-            connection = KernelConnection(
-                self._target.client.transport, self._target.kernel_id, reason=self._target.reason, take=self._relay.take
-            ).open()
-            connection.send("shell", "kernel_info_request", {}, pending=_Watch(self, connection))
+            found = self._target.find()
+            reason = self._target.reason
+            connection = KernelConnection(found.transport, found.kernel, reason=reason, take=self._relay.take).open()
+            watch = _Watch(lambda: self._later(lambda: self._begin(found, connection)), self._died)
+            connection.send("shell", "kernel_info_request", {}, pending=watch)
         except SessionsError as error:
-            reason = str(error)
-            self._later(lambda: self._not_started(reason))
+            words = str(error)
+            self._later(lambda: self._not_started(words))
         except Exception as error:
             # Whoever waits for the start must hear of it, whatever it is.
             words = f"{type(error).__name__}: {error}"
@@ -96,21 +95,14 @@ class Bridge:
         self._done.append(act)
         self._inbox.ring()
 
-    def started(self, connection: KernelConnection) -> None:
-        """Begin to relay; called on another thread once the kernel answers."""
-        self._later(lambda: self._begin(connection))
-
-    def died(self, error: SessionsError) -> None:
-        """End, with the reason; called on another thread."""
+    def _died(self, error: SessionsError) -> None:
         # Behind what the kernel has sent before.
         self._inbox.put(Arrival(None, None, error))
 
-    def _begin(self, connection: KernelConnection) -> None:
-        target = self._target
-        assert target.session is not None
+    def _begin(self, found: Found, connection: KernelConnection) -> None:
         self._connection = connection
         self._relay.connect(connection)
-        self._report.ready(str(target.session.name), target.kernel_id, target.owns_session)
+        self._report.ready(found.session, found.kernel, found.made)
 
     def _not_started(self, reason: str) -> None:
         if self._code is None:
@@ -184,21 +176,21 @@ class _Watch:
 
     replied = True
 
-    def __init__(self, bridge: Bridge, connection: KernelConnection) -> None:
-        self._bridge = bridge
-        self._connection = connection
+    def __init__(self, answered: Callable[[], None], died: Callable[[SessionsError], None]) -> None:
+        self._told = answered
+        self._died = died
         self._answered = False
 
     def take(self, message: Message) -> bool:
         """Take the answer, and wait on: nothing else tells that the connection has ended."""
         if message.type == "kernel_info_reply" and not self._answered:
             self._answered = True
-            self._bridge.started(self._connection)
+            self._told()
         return False
 
     def fail(self, error: SessionsError) -> None:
         """End the bridge."""
-        self._bridge.died(error)
+        self._died(error)
 
 
 class _Parents:

@@ -6,12 +6,12 @@ import asyncio
 import json
 import os
 import signal
-import time
+import subprocess
 from collections.abc import Callable
 from typing import Any
 
 from jupyter_client.connect import KernelConnectionInfo
-from jupyter_client.provisioning import LocalProvisioner
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from traitlets import Unicode
 
 from jupyter_sessions.bridge.report import ENDED, FAILED, READY, TOLD
@@ -26,7 +26,7 @@ class SessionNotStarted(RuntimeError):
     """The kernel of a session did not start; the message says why and what to do."""
 
 
-class SessionProvisioner(LocalProvisioner):  # type: ignore[misc]  # jupyter_client ships no types
+class SessionProvisioner(LocalProvisioner):
     """Starts a bridge to a kernel of a session, and waits until that answers.
 
     What it is configured with, in a kernelspec's ``metadata.kernel_provisioner.config``, is what
@@ -56,7 +56,8 @@ class SessionProvisioner(LocalProvisioner):  # type: ignore[misc]  # jupyter_cli
         except SessionsError as error:
             raise SessionNotStarted(f"the kernelspec is faulty: {error}") from error
         kwargs = await super().pre_launch(**kwargs)
-        kwargs["cmd"] = [*wanted.argv(os.path.realpath(self.parent.connection_file)), *self.options]
+        manager: Any = self.parent
+        kwargs["cmd"] = [*wanted.argv(manager.connection_file), *self.options]
         return kwargs
 
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> KernelConnectionInfo:
@@ -113,10 +114,9 @@ class SessionProvisioner(LocalProvisioner):  # type: ignore[misc]  # jupyter_cli
         if self.process is None:
             return
         await self.send_signal(signal.SIGTERM)
-        end = time.monotonic() + PATIENCE
-        while await self.poll() is None and time.monotonic() < end:
-            await asyncio.sleep(0.05)
-        if await self.poll() is None:
+        try:
+            await asyncio.to_thread(self.process.wait, PATIENCE)
+        except subprocess.TimeoutExpired:
             await super().kill(restart)
 
     def get_shutdown_wait_time(self, recommended: float = 5.0) -> float:
@@ -177,7 +177,7 @@ async def _readable(handle: int) -> None:
     # No thread: one that reads would keep the program from ending, and the bridge from seeing that it did.
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(handle, lambda: ready.done() or ready.set_result(None))
+    loop.add_reader(handle, lambda: None if ready.done() else ready.set_result(None))
     try:
         await ready
     finally:

@@ -36,7 +36,6 @@ class Relay:
         self._inbox = inbox
         self._complain = complain
         self._outgoing: queue.SimpleQueue[tuple[Message, Asked | None] | None] = queue.SimpleQueue()
-        self._connection: KernelConnection | None = None
         self._sessions: set[str] = set()
         self._waiting: dict[str, Asked] = {}
         self._running = ""
@@ -50,8 +49,7 @@ class Relay:
 
     def connect(self, connection: KernelConnection) -> None:
         """Begin to send what programs have asked so far, and ask from now on."""
-        self._connection = connection
-        threading.Thread(target=self._send_on, name="to the kernel", daemon=True).start()
+        threading.Thread(target=self._send_on, args=(connection,), name="to the kernel", daemon=True).start()
 
     def close(self) -> None:
         """End the thread that sends."""
@@ -67,9 +65,7 @@ class Relay:
             self._waiting[str(message.header.get("msg_id", ""))] = asked
         self._outgoing.put((message, asked))
 
-    def _send_on(self) -> None:
-        connection = self._connection
-        assert connection is not None
+    def _send_on(self, connection: KernelConnection) -> None:
         while (item := self._outgoing.get()) is not None:
             message, asked = item
             try:

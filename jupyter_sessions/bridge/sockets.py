@@ -97,7 +97,7 @@ class Sockets:
         threading.Thread(target=_echo, args=(beat,), name="heartbeat", daemon=True).start()
 
     def _bound(self, context: zmq.Context[Any], kind: int, port: str) -> zmq.Socket[bytes]:
-        socket = context.socket(kind)
+        socket: zmq.Socket[bytes] = context.socket(kind)
         socket.linger = LINGER_MS
         if kind == zmq.ROUTER:
             socket.router_handover = 1

@@ -5,12 +5,14 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jupyter_sessions.bridge.wanted import MAIN, NEW, Wanted
 from jupyter_sessions.client.client import LIVE, SessionsClient
 from jupyter_sessions.client.handle import SessionHandle
 from jupyter_sessions.client.kernels import pick
+from jupyter_sessions.client.transport import Transport
 from jupyter_sessions.model.errors import Cancelled, NotFound, SessionsError, Unavailable
 from jupyter_sessions.model.names import parse_template
 
@@ -20,6 +22,16 @@ if TYPE_CHECKING:
 MADE_FOR = {"made-for": "program"}
 """The labels of a session that is made for a program; one of the same name that has ended makes room for the next."""
 Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """A kernel by its id, its session by its full name; ``made``: the session was made and ends with the program."""
+
+    transport: Transport
+    session: str
+    kernel: str
+    made: bool
 
 
 class Target:
@@ -34,28 +46,27 @@ class Target:
         self._tell = tell
         self._lock = threading.RLock()
         self._released = False
-        self.client: SessionsClient | None = None
-        self.session: SessionHandle | None = None
-        self.kernel_id = ""
-        self.owns_session = False
-        self.owns_kernel = False
+        self._session: SessionHandle | None = None
+        self._kernel = ""
+        self._owns_session = False
+        self._owns_kernel = False
 
-    def find(self) -> None:
+    def find(self) -> Found:
         """Find or make the session and the kernel; raises SessionsError in words for whoever started the program."""
         wanted = self._wanted
-        self.client = SessionsClient(wanted.url or None, location=wanted.location or None)
-        session = self._existing(self.client) if wanted.session else None
-        if session is None:
-            self._make(self.client)
+        client = SessionsClient(wanted.url or None, location=wanted.location or None)
+        existing = self._existing(client) if wanted.session else None
+        if existing is None:
+            session = self._make(client)
         else:
-            self.session = SessionHandle(self.client, session).wait(progress=self._step)
-        assert self.session is not None
-        which = wanted.kernel or (MAIN if self.owns_session else NEW)
+            self._session = session = SessionHandle(client, existing).wait(progress=self._step)
+        which = wanted.kernel or (NEW if existing else MAIN)
         with self._lock:
             self._check()
-            self.owns_session = self.owns_session and not self._keep
-            self.kernel_id = str(pick(self.client, self.session.refresh(), which)["id"])
-            self.owns_kernel = which == NEW
+            self._kernel = str(pick(client, session.refresh(), which)["id"])
+            self._owns_kernel = which == NEW
+            self._owns_session = self._owns_session and not self._keep
+        return Found(client.transport, str(session.name), self._kernel, self._owns_session)
 
     def _existing(self, client: SessionsClient) -> Session | None:
         """Give the live session of the name; None where one is to be made of the template."""
@@ -69,23 +80,22 @@ class Target:
             raise NotFound(f"there is no session {name} at {client.url}; make it first: {make}") from error
         if found.state in LIVE:
             return found
-        if not template:
+        if not template or not MADE_FOR.items() <= found.labels.items():
             raise SessionHandle(client, found).ended()
-        if MADE_FOR.items() <= found.labels.items():
-            client.delete(name, wait=True)
-            return None
-        raise SessionHandle(client, found).ended()
+        client.delete(name, wait=True)
+        return None
 
-    def _make(self, client: SessionsClient) -> None:
+    def _make(self, client: SessionsClient) -> SessionHandle:
         template = self._wanted.template
         place = f"{parse_template(template).parent}/sessions/" if "/" in template else ""
         name = self._wanted.session or f"{place}{template.rpartition('/')[2][:50].rstrip('-')}-{secrets.token_hex(4)}"
+        # Whoever releases meanwhile waits, and then knows of it.
         with self._lock:
             self._check()
             operation = client.create(name, template=template, labels=MADE_FOR)
-            self.session = SessionHandle(client, client.get(operation.session))
-            self.owns_session = True
-        self.session = operation.result(progress=self._step)
+            self._session = SessionHandle(client, client.get(operation.session))
+            self._owns_session = True
+        return operation.result(progress=self._step)
 
     def _check(self) -> None:
         if self._released:
@@ -98,46 +108,39 @@ class Target:
     @property
     def owned(self) -> bool:
         """Whether the kernel is there for this program alone."""
-        return self.owns_session or self.owns_kernel
+        return self._owns_session or self._owns_kernel
 
     def interrupt(self) -> None:
-        """Interrupt the kernel."""
-        if self.client is not None and self.kernel_id:
-            self.client.transport.call("POST", f"api/kernels/{self.kernel_id}/interrupt", safe=True)
+        """Interrupt the kernel; raises SessionsError."""
+        self._act("POST", "/interrupt", 30.0)
 
     def restart(self) -> None:
-        """Start the kernel anew, where it is not one that ends with the program anyway."""
-        if self.client is not None and self.kernel_id and not self.owned:
-            self.client.transport.call("POST", f"api/kernels/{self.kernel_id}/restart", timeout=120.0)
+        """Start the kernel anew, where it is not one that ends with the program anyway; raises SessionsError."""
+        if not self.owned:
+            self._act("POST", "/restart", 120.0)
+
+    def _act(self, method: str, what: str, seconds: float) -> None:
+        if self._session is not None and self._kernel:
+            path = f"api/kernels/{self._kernel}{what}"
+            self._session.client.transport.call(method, path, timeout=seconds)
 
     def release(self) -> None:
         """End what was made for the program, once: the session, else the kernel; whatever was there is left alone.
 
-        Raises SessionsError that says what is left.
+        Raises Unavailable that says what is left.
         """
         with self._lock:
             if self._released:
                 return
             self._released = True
-        if self.client is None or self.session is None:
-            return
-        if self.owns_session:
-            self._end(f"session {self.session.id}", self._terminate)
-        elif self.owns_kernel and self.kernel_id:
-            self._end(f"kernel {self.kernel_id}", self._shut_down)
-
-    def _terminate(self) -> None:
-        assert self.client is not None and self.session is not None
-        if self.session.refresh().state in LIVE:
-            self.session.terminate()
-
-    def _shut_down(self) -> None:
-        assert self.client is not None
-        self.client.transport.call("DELETE", f"api/kernels/{self.kernel_id}", timeout=60.0)
-
-    def _end(self, what: str, act: Callable[[], None]) -> None:
+        session = self._session
+        what = f"session {session.id}" if session and self._owns_session else f"kernel {self._kernel}"
         try:
-            act()
+            if session is not None and self._owns_session:
+                if session.refresh().state in LIVE:
+                    session.terminate()
+            elif self._owns_kernel:
+                self._act("DELETE", "", 60.0)
         except NotFound:
             return
         except SessionsError as error:
@@ -145,11 +148,10 @@ class Target:
 
     def reason(self) -> str:
         """Say why the session ended, empty where it did not."""
-        if self.session is None:
+        if self._session is None:
             return ""
         try:
-            found = self.session.refresh()
+            found = self._session.refresh()
         except SessionsError as error:
             return str(error)
-        return "" if found.state in LIVE else f"{self.session.id} is {found.state.name}: {found.state_message}"
-
+        return "" if found.state in LIVE else f"{self._session.id} is {found.state.name}: {found.state_message}"
