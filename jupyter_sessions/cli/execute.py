@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from jupyter_sessions.cli import output
+from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect
 from jupyter_sessions.cli.readiness import ready_handle
 
@@ -46,6 +46,7 @@ def execute(
         typer.Argument(
             metavar="[NAME] CODE",
             help="The session, which may be left out where one is live, and the code; - is stdin.",
+            autocompletion=completion.sessions,
         ),
     ] = None,
     file: Annotated[str, typer.Option("--file", "-f", metavar="FILE", help="Run this file's code; - is stdin.")] = "",

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from jupyter_sessions.cli import output
+from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect
 from jupyter_sessions.cli.readiness import ready_handle
 
@@ -25,7 +25,14 @@ DOWN = (
 KIBI = 1024
 
 SessionOption = Annotated[
-    str, typer.Option("--session", "-s", metavar="NAME", help="The session; may be left out where one is live.")
+    str,
+    typer.Option(
+        "--session",
+        "-s",
+        metavar="NAME",
+        help="The session; may be left out where one is live.",
+        autocompletion=completion.sessions,
+    ),
 ]
 KernelOption = Annotated[str, typer.Option(metavar="ID|main", help="The kernel that moves the files.")]
 
