@@ -87,10 +87,18 @@ class Execution(Iterator[Output]):
         self._on_input = on_input
         self._queue: queue.SimpleQueue[Output | _Ask | SessionsError | None] = queue.SimpleQueue()
         self._reply: Message | None = None
+        self._begun = False
         self._idle = False
+        self.begun = False
+        """Whether the kernel has said anything of it."""
         self._ended = False
         self._failure: SessionsError | None = None
         self._outputs: list[Output] = []
+
+    @property
+    def begun(self) -> bool:
+        """Whether the kernel is known to have begun it."""
+        return self._begun
 
     @property
     def done(self) -> bool:
@@ -103,6 +111,7 @@ class Execution(Iterator[Output]):
         """Take a message that answers it; says whether it was the last."""
         kind = message.type
         if message.channel == "iopub":
+            self._begun = True
             if kind in OUTPUTS:
                 self._queue.put(Output(kind, message.content, message.metadata, message.buffers))
             elif kind == "status" and message.content.get("execution_state") == "idle":
@@ -118,6 +127,10 @@ class Execution(Iterator[Output]):
     def fail(self, error: SessionsError) -> None:
         """End it from outside."""
         self._end(error)
+
+    def settle(self) -> None:
+        """End it as its reply says: no more of its outputs can come."""
+        self._end(None)
 
     @property
     def replied(self) -> bool:

@@ -2,75 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any
 
 from jupyter_sessions.client.errors import KernelDied, ServerGone
 from jupyter_sessions.client.execution import Execution, OnInput
 from jupyter_sessions.client.messages import Buffer, Message, request
+from jupyter_sessions.client.pending import Pending, Probe, Requests, Taker
 from jupyter_sessions.client.socket import ChannelSocket, Hungup
 from jupyter_sessions.client.transport import Transport
 from jupyter_sessions.client.waiting import Pace
-from jupyter_sessions.model.errors import DeadlineExceeded, SessionsError, Unavailable
+from jupyter_sessions.model.errors import Internal, SessionsError, Unavailable
 
 AWAY = 30.0
-"""Seconds that the server may be away before what waits for it is given up."""
-
-
-class Taker(Protocol):
-    """What waits for the answers of a request. The connection's reader thread calls all of it."""
-
-    @property
-    def replied(self) -> bool:
-        """Whether its reply has come; looked at after the websocket was opened again."""
-
-    def take(self, message: Message) -> bool:
-        """Take a message that answers it; says whether nothing more will come."""
-
-    def fail(self, error: SessionsError) -> None:
-        """End without an answer."""
-
-
-class Pending:
-    """One request whose reply is still to come, or came."""
-
-    def __init__(self, channel: str, kind: str, kernel_id: str) -> None:
-        self._channel = channel
-        self._kind = kind
-        self._kernel = kernel_id
-        self._there = threading.Event()
-        self._reply: Message | None = None
-        self._error: SessionsError | None = None
-
-    @property
-    def replied(self) -> bool:
-        """Whether its reply, or its failure, is there."""
-        return self._there.is_set()
-
-    def take(self, message: Message) -> bool:
-        """Take its reply."""
-        if message.channel != self._channel or not message.type.endswith("_reply"):
-            return False
-        self._reply = message
-        self._there.set()
-        return True
-
-    def fail(self, error: SessionsError) -> None:
-        """End without a reply."""
-        self._error = error
-        self._there.set()
-
-    def result(self, timeout: float | None = None) -> Message:
-        """Wait for the reply; raises DeadlineExceeded, KernelDied, ServerGone."""
-        if not self._there.wait(timeout):
-            raise DeadlineExceeded(f"the kernel {self._kernel} has not answered {self._kind} in {timeout:g} s")
-        if self._reply is None:
-            raise self._error or ServerGone("no answer came")
-        return self._reply
+"""Seconds since a server's last sign of life after which what waits for it is given up."""
 
 
 class KernelConnection:
@@ -95,7 +46,7 @@ class KernelConnection:
         self._reason = reason
         self._take = take
         self._socket: ChannelSocket | None = None
-        self._pending: dict[str, Taker] = {}
+        self._requests = Requests()
         self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._up = threading.Event()
@@ -113,8 +64,7 @@ class KernelConnection:
 
         What is sent to a kernel that is still starting waits at the server until it is there.
         """
-        self._socket = self._dial(timeout)
-        self._up.set()
+        self._connected(self._dial(time.monotonic() + timeout))
         self._thread = threading.Thread(target=self._run, name=f"kernel {self.kernel_id}", daemon=True)
         self._thread.start()
         return self
@@ -124,10 +74,14 @@ class KernelConnection:
         self._closed = True
         self._up.set()
         if self._socket is not None:
-            self._socket.close()
+            # A send that is stuck must not keep this one.
+            polite = self._sending.acquire(timeout=1.0)
+            self._socket.close(polite)
+            if polite:
+                self._sending.release()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(5)
-        self._fail(ServerGone("the connection to the kernel was closed"))
+        self._requests.fail(ServerGone("the connection to the kernel was closed"))
 
     def __enter__(self) -> KernelConnection:
         return self if self._socket is not None else self.open()
@@ -157,12 +111,9 @@ class KernelConnection:
 
     def send_message(self, message: Message, pending: Taker | None = None) -> None:
         """Send a message as it is; ``pending`` then takes what answers it. Raises KernelDied, ServerGone."""
-        if pending is None:
-            self._put(message)
-            return
         msg_id = str(message.header.get("msg_id", ""))
-        with self._lock:
-            self._pending[msg_id] = pending
+        if pending is not None:
+            self._requests.add(msg_id, message.channel, pending)
         try:
             self._put(message)
         except SessionsError:
@@ -170,21 +121,24 @@ class KernelConnection:
             raise
 
     def _put(self, message: Message) -> None:
-        if not self._up.wait(AWAY):
-            raise self._transport.gone("its connection to the kernel broke")
-        with self._sending:
-            if self._closed or self._socket is None:
-                raise self._error or ServerGone("the connection to the kernel is closed; connect again")
-            try:
-                self._socket.send(message)
-            except Hungup as error:
-                why = f"the connection broke while a request was sent ({error}), which may not have arrived"
-                raise ServerGone(f"{self._transport.url}: {why}; look whether it ran") from error
+        end = time.monotonic() + AWAY
+        while True:
+            if not self._up.wait(max(end - time.monotonic(), 0.0)):
+                raise self._transport.gone("its connection to the kernel broke")
+            with self._sending:
+                socket = self._socket
+                if self._closed or socket is None:
+                    raise self._error or ServerGone("the connection to the kernel is closed; connect again")
+                try:
+                    socket.send(message)
+                    return
+                except Hungup:
+                    # A frame that was not taken whole is none to the server, so it is safe to send it again.
+                    self._broken(socket)
 
     def forget(self, msg_id: str) -> None:
         """Wait no longer for the answer of a request."""
-        with self._lock:
-            self._pending.pop(msg_id, None)
+        self._requests.drop(msg_id)
 
     def request(
         self,
@@ -274,125 +228,114 @@ class KernelConnection:
     # The reader's thread
 
     def _run(self) -> None:
-        while not self._closed:
-            try:
-                self._deliver(self._opened().receive())
-            except ValueError as error:
-                self._end(ServerGone(f"{self._transport.url}: {error}"))
-            except Hungup:
-                self._again()
-
-    def _opened(self) -> ChannelSocket:
-        if self._socket is None:
-            raise Hungup("it was never opened")
-        return self._socket
+        try:
+            while not self._closed and self._socket is not None:
+                try:
+                    self._deliver(self._socket.receive())
+                except Hungup as hungup:
+                    self._again(self._socket, hungup)
+        except ValueError as error:
+            self._end(ServerGone(f"{self._transport.url}: {error}"))
+        except Exception as error:
+            # Whoever waits is not to wait for ever.
+            self._end(Internal(f"the connection to the kernel {self.kernel_id} failed: {error!r}"))
+            raise
+        finally:
+            if self._socket is not None:
+                self._socket.release()
 
     def _deliver(self, message: Message) -> None:
         if message.channel == "iopub" and message.type == "status":
             state = message.content.get("execution_state")
             if state == "dead":
-                self._end(self._died("died"))
+                self._end(self._died(str(message.content.get("reason") or "")))
                 return
-            if state in ("restarting", "autorestarting"):
-                self._fail(self._died("was restarted"))
-        parent = message.parent
-        with self._lock:
-            pending = self._pending.get(parent)
-        if pending is None:
-            if self._take is not None:
-                self._take(message)
-        elif pending.take(message):
-            self.forget(parent)
+            if state in ("restarting", "autorestarting") or (state == "starting" and not message.parent):
+                self._restarted()
+        if not self._requests.take(message) and self._take is not None:
+            self._take(message)
 
-    def _again(self) -> None:
+    def _restarted(self) -> None:
+        """End what ran in the old process; what had not begun may be answered by the new one, if it got that far."""
+        error = KernelDied(f"the kernel {self.kernel_id} died or was restarted; its variables are gone")
+        waiting = self._requests.waiting()
+        ran = [msg_id for msg_id, _, taker in waiting if isinstance(taker, Execution) and taker.begun]
+        self._requests.fail(error, ran)
+        self._probe(error)
+
+    def _again(self, socket: ChannelSocket, hungup: Hungup) -> None:
         """Open the websocket again, and find out what of the requests was lost with the old one."""
-        self._up.clear()
+        self._broken(socket)
+        socket.release()
         if self._closed:
             return
-        if self._socket is not None:
-            self._socket.close()
-        try:
-            self._socket = self._dial(AWAY)
-        except KernelDied:
-            self._end(self._died("is gone"))
+        if hungup.refused:
+            self._end(ServerGone(f"{self._transport.url} ends the kernel's channels: {hungup}; try again in a moment"))
             return
+        try:
+            self._connected(self._dial(socket.heard_at + AWAY))
+        except KernelDied:
+            self._end(self._died(""))
         except SessionsError as error:
             self._end(error)
-            return
-        self._up.set()
+        else:
+            why = f"the connection to {self._transport.url} broke, and the kernel's answer was lost with it"
+            self._probe(ServerGone(f"{why}; look whether it ran, and run it again if it did not"))
+
+    def _connected(self, socket: ChannelSocket) -> None:
         with self._lock:
-            waiting = dict(self._pending)
-        if waiting:
-            self._probe(waiting)
+            self._socket = socket
+            self._up.set()
 
-    def _probe(self, waiting: Mapping[str, Taker]) -> None:
-        """Ask something that the kernel answers after all that arrived before; what is then unanswered was lost."""
-        try:
-            self.send("shell", "kernel_info_request", {}, pending=_Probe(self, waiting))
-        except SessionsError:
-            # Broken again: the next connection asks again.
-            return
+    def _broken(self, socket: ChannelSocket) -> None:
+        with self._lock:
+            if self._socket is socket and not self._closed:
+                self._up.clear()
+        socket.close(polite=False)
 
-    def lost(self, waiting: Mapping[str, Taker]) -> None:
-        """End the requests of these that have no reply; the probe calls it once its own has come."""
-        error = ServerGone(
-            f"the connection to {self._transport.url} broke and the request was lost on its way; run it again if it "
-            "did not run"
-        )
-        for msg_id, pending in waiting.items():
-            with self._lock:
-                there = self._pending.get(msg_id) is pending
-            if there and not pending.replied:
-                self.forget(msg_id)
-                pending.fail(error)
+    def _probe(self, error: SessionsError) -> None:
+        """Ask what a kernel answers after all that reached it before; what is then unanswered ends with the error."""
+        waiting = [one for one in self._requests.waiting() if not isinstance(one[2], Probe)]
+        for channel in {channel for _, channel, _ in waiting}:
+            asked = [(msg_id, taker) for msg_id, where, taker in waiting if where == channel]
+            probe = Probe(partial(self._settle, asked, error))
+            # On a thread of its own: this one must go on reading, or the server may not take what it is asked.
+            ask = partial(self._ask_quietly, channel, probe)
+            threading.Thread(target=ask, name=f"probe {self.kernel_id}", daemon=True).start()
 
-    def _dial(self, patience: float) -> ChannelSocket:
-        end, pace = time.monotonic() + patience, Pace()
+    def _ask_quietly(self, channel: str, probe: Probe) -> None:
+        # Where it fails, the connection has ended, or the next one asks again.
+        with contextlib.suppress(SessionsError):
+            self.send(channel, "kernel_info_request", {}, pending=probe)
+
+    def _settle(self, asked: Sequence[tuple[str, Taker]], error: SessionsError) -> None:
+        for msg_id, taker in asked:
+            if isinstance(taker, Execution) and taker.replied:
+                taker.settle()
+                self._requests.drop(msg_id)
+            elif not taker.replied:
+                self._requests.fail(error, [msg_id])
+
+    def _dial(self, end: float) -> ChannelSocket:
+        """Open a websocket, trying until ``end``; raises KernelDied, ServerGone, Unauthenticated."""
+        pace = Pace()
         while True:
             try:
-                return ChannelSocket(self._transport, self.kernel_id, self.session_id)
-            except KernelDied:
-                raise
+                return ChannelSocket(self._transport, self.kernel_id, self.session_id, end)
             except Unavailable:
                 if self._closed or time.monotonic() > end:
                     raise
             pace.wait(end)
 
-    def _died(self, what: str) -> KernelDied:
-        why = self._reason() if self._reason is not None else ""
-        return KernelDied(f"the kernel {self.kernel_id} {what}{': ' + why if why else ''}")
+    def _died(self, told: str) -> KernelDied:
+        why = told or (self._reason() if self._reason is not None else "")
+        return KernelDied(f"the kernel {self.kernel_id} {'is gone: ' + why if why else 'died or was shut down'}")
 
     def _end(self, error: SessionsError) -> None:
         """End for good: nothing more can come."""
         self._error = error
         self._closed = True
         self._up.set()
-        self._fail(error)
+        self._requests.fail(error)
         if self._socket is not None:
-            self._socket.close()
-
-    def _fail(self, error: SessionsError) -> None:
-        with self._lock:
-            waiting, self._pending = self._pending, {}
-        for pending in waiting.values():
-            pending.fail(error)
-
-
-class _Probe:
-    """Tells what was lost once the kernel answers it."""
-
-    replied = True
-
-    def __init__(self, connection: KernelConnection, waiting: Mapping[str, Taker]) -> None:
-        self._connection = connection
-        self._waiting = waiting
-
-    def take(self, message: Message) -> bool:
-        """Look at the others once the kernel's reply is there."""
-        if message.type != "kernel_info_reply":
-            return False
-        self._connection.lost(self._waiting)
-        return True
-
-    def fail(self, error: SessionsError) -> None:
-        """Nothing: the others fail with the same."""
+            self._socket.close(polite=False)

@@ -208,26 +208,31 @@ class _Reply:
     """The answer to one request, to be waited for while others are under way."""
 
     def __init__(self) -> None:
-        self.replied = threading.Event()
+        self._there = threading.Event()
         self._message: Message | None = None
         self._error: SessionsError | None = None
+
+    @property
+    def replied(self) -> bool:
+        """Whether the reply, or a failure, is there."""
+        return self._there.is_set()
 
     def take(self, message: Message) -> bool:
         """Take the reply; the kernel's state on its broadcast is none."""
         if message.channel != "shell":
             return False
         self._message = message
-        self.replied.set()
+        self._there.set()
         return True
 
     def fail(self, error: SessionsError) -> None:
         """End without an answer."""
         self._error = error
-        self.replied.set()
+        self._there.set()
 
     def result(self) -> Message:
         """Wait for it; raises KernelDied, ServerGone."""
-        self.replied.wait()
+        self._there.wait()
         if self._message is None:
             raise self._error or ServerGone("the kernel gave no answer")
         return self._message
