@@ -10,7 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.magics import words
-from jupyter_sessions.magics.failures import raise_for, without_colour
+from jupyter_sessions.magics.failures import in_words, raise_for, without_colour
 from jupyter_sessions.magics.showing import Shown, as_text, without_widgets
 from jupyter_sessions.magics.table import MUTED
 from jupyter_sessions.model.errors import DeadlineExceeded
@@ -70,15 +70,16 @@ class BackgroundRun:
 
         Raises DeadlineExceeded at the timeout (it runs on); for code that raised a RemoteError; KernelDied, ServerGone.
         """
-        if not self._ended.wait(timeout):
-            raise DeadlineExceeded(f"it is still running after {timeout:g} s; wait again, or interrupt() it")
-        if self._fault is not None:
-            raise self._fault
-        if self._result is not None:
-            raise_for(self._result.error, self._result.status)
-        if self._bring is not None:
-            self._bring()
-            self._bring = None
+        with in_words():
+            if not self._ended.wait(timeout):
+                raise DeadlineExceeded(f"it is still running after {timeout:g} s; wait again, or interrupt() it")
+            if self._fault is not None:
+                raise self._fault
+            if self._result is not None:
+                raise_for(self._result.error, self._result.status)
+            if self._bring is not None:
+                self._bring()
+                self._bring = None
         return self
 
     def result(self, timeout: float | None = None) -> Any:

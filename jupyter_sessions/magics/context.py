@@ -116,11 +116,10 @@ class Context:
 
         Raises NotFound, SessionEnded.
         """
-        kept = self._handles.get(name)
-        if kept is not None:
-            kept.resource = self.look(name)
-        else:
-            kept = self._handles[name] = SessionHandle(self.client, self.look(name))
+        # Looked at first: it may find that the server is another, and then forgets the handles.
+        resource = self.look(name)
+        kept = self._handles.setdefault(name, SessionHandle(self.client, resource))
+        kept.resource = resource
         if kept.state is State.CREATING:
             steps = Steps(self.front)
             kept.wait(progress=lambda session: steps.tell(step(session)))

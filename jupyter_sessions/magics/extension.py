@@ -47,7 +47,8 @@ class Loaded:
         session.__doc__, session_cell.__doc__ = overview(), cell_help()
         self._shell.register_magic_function(session, "line", MAGIC)
         self._shell.register_magic_function(session_cell, "cell", MAGIC)
-        self._shell.Completer.custom_matchers.append(self._matcher)
+        if self._matcher is not None:
+            self._shell.Completer.custom_matchers.append(self._matcher)
         kernel = getattr(self._shell, "kernel", None)
         if kernel is not None and "omit_sections" in inspect.signature(kernel.do_inspect).parameters:
             self._inspect = inspector(self._matching, kernel.do_inspect)

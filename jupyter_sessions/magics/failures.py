@@ -39,16 +39,16 @@ def raise_for(error: ExecutionFailed | None, status: str) -> None:
 
 @contextlib.contextmanager
 def in_words() -> Iterator[None]:
-    """Show a SessionsError as its message alone: this package's own frames tell a user nothing."""
+    """Show a SessionsError or an interrupt as its message alone: this package's own frames tell a user nothing."""
     try:
         yield
     except ExecutionFailed:
         raise
-    except SessionsError as error:
+    except (SessionsError, KeyboardInterrupt) as error:
         message = str(error)
         if isinstance(error, ServerNotFound):
             message += "\nIn a cell: %session connect --url URL"
-        lines = [f"{_red(type(error).__name__)}: {message}"]
+        lines = [_red(type(error).__name__) + (f": {message}" if message else "")]
         # An attribute of the instance: IPython asks the exception itself for its traceback.
         error.__dict__["_render_traceback_"] = lambda: lines
         raise

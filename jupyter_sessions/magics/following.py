@@ -78,6 +78,7 @@ def follow(execution: Execution, show: Callable[[Output], None], interrupts: Int
         try:
             for output in execution:
                 show(output)
+            interrupts.execution = None
             return execution.result()
         except KeyboardInterrupt:
             # The first one came while a question stood open, and has been handed on.

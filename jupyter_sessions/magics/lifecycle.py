@@ -6,17 +6,22 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from itertools import islice
 
+from jupyter_sessions.client.client import SessionsClient
 from jupyter_sessions.magics import table, words
 from jupyter_sessions.magics.arguments import pairs
 from jupyter_sessions.magics.context import Context, step
 from jupyter_sessions.magics.front import Steps
 from jupyter_sessions.magics.live import LiveTable
 from jupyter_sessions.magics.table import Cell, Table
-from jupyter_sessions.model.errors import InvalidArgument
+from jupyter_sessions.model.errors import FailedPrecondition, InvalidArgument
 from jupyter_sessions.model.resources import Kernel, Session
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import format_duration
+
+MOST = 500
+"""Sessions that one table is made of at most."""
 
 
 def list_sessions(context: Context, asked: argparse.Namespace) -> None:
@@ -24,27 +29,29 @@ def list_sessions(context: Context, asked: argparse.Namespace) -> None:
     location = "-" if asked.all_locations else asked.location
     unreachable: list[str] = []
 
-    def look() -> Sequence[Session]:
-        listing = context.fresh(lambda client: client.list(filter=asked.filter, location=location))
-        found = list(listing)
+    def look(client: SessionsClient) -> Sequence[Session]:
+        listing = client.list(filter=asked.filter, location=location)
+        found = list(islice(listing, MOST))
         unreachable[:] = listing.unreachable
         return found
 
     def draw(found: Sequence[Session]) -> Table:
         made = table.sessions(found, time.time_ns(), attached=context.attached, all_ended=asked.all)
-        notes = tuple(f"{place} does not answer; its sessions are as last seen" for place in unreachable)
-        return Table(made.columns, made.rows, made.notes + notes)
+        notes = [f"{place} does not answer; its sessions are as last seen" for place in unreachable]
+        if len(found) == MOST:
+            notes.append(f"These are among the newest {MOST}; narrow the list with --filter.")
+        return Table(made.columns, made.rows, (*made.notes, *notes))
 
     if context.live is not None:
         context.live.stop()
         context.live = None
+    found = context.fresh(look)
     if not context.front.updates:
-        context.front.show(draw(look()))
+        context.front.show(draw(found))
         return
-    # The list comes first: it may find another server than the one that is gone.
-    first = look()
-    context.live = LiveTable(context.front, context.client, location, look, draw)
-    context.live.show(first)
+    client = context.client
+    context.live = LiveTable(context.front, client, location, lambda: look(client), draw)
+    context.live.show(found)
 
 
 def create(context: Context, asked: argparse.Namespace) -> None:
@@ -86,7 +93,7 @@ def attach(context: Context, asked: argparse.Namespace) -> None:
     session = context.look(name)
     if session.state not in (State.CREATING, State.ACTIVE):
         reason = session.state_message or "no reason given"
-        raise InvalidArgument(f"{words.short_id(name)} is {session.state.name} ({reason}); attach a live one")
+        raise FailedPrecondition(f"{words.short_id(name)} is {session.state.name} ({reason}); attach a live one")
     context.attached = name
     context.front.mention(f"%%session uses {words.short_id(name)} ({session.state.name}) unless it names another")
 

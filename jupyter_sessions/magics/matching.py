@@ -109,9 +109,12 @@ class Matching:
         return any(run.kernel_id == kernel_id and not run.done for run in self._context.runs)
 
 
-def matcher(matching: Matching) -> Callable[[Any], dict[str, Any]]:
-    """Make the matcher (version 2 of IPython's API) that a completer calls before its own."""
-    from IPython.core.completer import SimpleCompletion
+def matcher(matching: Matching) -> Callable[[Any], dict[str, Any]] | None:
+    """Make the matcher that a completer calls before its own; None where IPython is older than 8.6 and has no such."""
+    try:
+        from IPython.core.completer import SimpleCompletion
+    except ImportError:
+        return None
 
     def session_matcher(context: Any) -> dict[str, Any]:
         lines = context.full_text.split("\n")
@@ -123,6 +126,7 @@ def matcher(matching: Matching) -> Callable[[Any], dict[str, Any]]:
         return {"completions": completions, "matched_fragment": fragment, "suppress": True, "ordered": True}
 
     made: Any = session_matcher
+    # Version 2 gets the whole cell, not only a word of it.
     made.matcher_api_version = 2
     made.matcher_priority = 1_000
     made.matcher_identifier = "jupyter_sessions"
