@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -159,10 +160,12 @@ class ServeApp(JupyterApp):
             setup.gate.open(service.router)
             self._announce(address.url(port), port, users.token)
             await stop.wait()
+            print("stopping …", file=sys.stderr, flush=True)
         finally:
             await server.stop()
             await setup.close()
             await service.stop()
+        print("stopped; its sessions run on, and the next start finds them", file=sys.stderr, flush=True)
 
     def _setup(self, service: Service, admission: Admission) -> GatewaySetup:
         return GatewaySetup(
@@ -244,6 +247,7 @@ class ServeApp(JupyterApp):
             except OSError as error:
                 raise Refused(f"--port-file: {self.port_file}: {error.strerror or error}") from error
         print(line, flush=True)
+        print("Ctrl-C stops it; its sessions run on", file=sys.stderr, flush=True)
 
 
 def _log_request(handler: Any) -> None:

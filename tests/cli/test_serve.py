@@ -112,7 +112,9 @@ def test_it_is_the_service_itself_and_hears_signals(home: Home, number: signal.S
             run("serve", "token", OWN, "--tokens", str(tokens), "--revoke", env=home.environment())
             assert session.get(path, headers={"Authorization": f"Bearer {fresh}"}, timeout=30).status_code == 401
         running.send_signal(number)
-        assert running.wait(30) == 0
+        out, err = running.communicate(timeout=30)
+    assert running.returncode == 0 and len(out.splitlines()) == 1 and url in out
+    assert "Ctrl-C stops it" in err and "stopped; its sessions run on" in err
 
 
 def test_what_the_service_refuses_is_its_exit_code(home: Home) -> None:
