@@ -89,8 +89,6 @@ class Execution(Iterator[Output]):
         self._reply: Message | None = None
         self._begun = False
         self._idle = False
-        self.begun = False
-        """Whether the kernel has said anything of it."""
         self._ended = False
         self._failure: SessionsError | None = None
         self._outputs: list[Output] = []
