@@ -113,7 +113,7 @@ def unpack(data: bytes | str, v1: bool) -> Message:
         if v1 and not isinstance(data, str):
             return _unpack_v1(data)
         return _unpack_legacy(data)
-    except (struct.error, KeyError, IndexError, TypeError, UnicodeDecodeError) as error:
+    except (struct.error, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"the server sent a frame that is no Jupyter message: {error!r}") from error
 
 
