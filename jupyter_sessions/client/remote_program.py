@@ -78,27 +78,37 @@ def bring(connection: KernelConnection) -> str:
 
     Raises TransferRefused for a kernel that is no ipykernel, KernelDied.
     """
+    package, code = _program()
+    request = f"{package}_request"
+    # A short question first: all of the program takes a kernel many times as long to read.
+    there = f"{request!r} in __import__('IPython').get_ipython().kernel.shell_handlers"
+    if _told(_asked(connection, "", there)) == "True":
+        return request
     language = str(connection.kernel_info(timeout=None).get("language_info", {}).get("name", "unknown"))
     if language != "python":
         raise TransferRefused(f"transfers need a Python kernel (ipykernel), and this one speaks {language}")
-    package, code = _program()
-    outcome = f"__import__('sys').modules.pop('{package}_outcome').text"
+    outcome = _asked(connection, code, f"__import__('sys').modules.pop('{package}_outcome').text")
+    fault = _told(outcome)
+    if fault:
+        raise TransferRefused(f"transfers need ipykernel in the session, and this kernel refuses: {fault}")
+    return request
+
+
+def _asked(connection: KernelConnection, code: str, expression: str) -> Mapping[str, Any]:
+    """Run code unseen; give the kernel's reply, which has the expression's value."""
     for _ in range(_TRIES):
         execution = connection.execute(
-            code, silent=True, store_history=False, stop_on_error=False, user_expressions={"outcome": outcome}
+            code, silent=True, store_history=False, stop_on_error=False, user_expressions={"told": expression}
         )
         result = execution.result()
         # Aborted: a cell before it failed, which is nothing to us.
         if result.status != "aborted":
             break
-    fault = _outcome(result.reply)
-    if fault:
-        raise TransferRefused(f"transfers need ipykernel in the session, and this kernel refuses: {fault}")
-    return f"{package}_request"
+    return result.reply
 
 
-def _outcome(reply: Mapping[str, Any]) -> str:
-    found = reply.get("user_expressions", {}).get("outcome", {})
+def _told(reply: Mapping[str, Any]) -> str:
+    found = reply.get("user_expressions", {}).get("told", {})
     if found.get("status") != "ok":
         return str(found.get("evalue") or reply.get("evalue") or "it gave no answer")
     text = str(found.get("data", {}).get("text/plain", ""))

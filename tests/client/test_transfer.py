@@ -23,8 +23,10 @@ from jupyter_sessions.client import (
     remote_program,
     transfer,
 )
+from jupyter_sessions.client.execution import Result
 from jupyter_sessions.client.kernel import KernelConnection
 from jupyter_sessions.model.errors import NotFound
+from jupyter_sessions.model.resources import Session
 from tests.client.moving import answer, session, under_way
 from tests.real.server import wait_for
 
@@ -178,6 +180,34 @@ def test_pickle_is_refused_towards_a_session_of_somebody_else(handle: SessionHan
         transfer.pull(handle.connect(), "value", pickle=True, own=False)
 
 
+class Naming:
+    """A client of a server that names the caller so."""
+
+    def __init__(self, **identity: Any) -> None:
+        self.transport = self
+        self._identity = identity
+
+    def call(self, method: str, path: str, **options: Any) -> Any:
+        assert (method, path) == ("GET", "api/me")
+        return {"identity": self._identity}
+
+
+def test_whose_a_session_is_goes_by_the_servers_name_for_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    def own(creator: str, user: str = "", **identity: Any) -> bool:
+        client: Any = Naming(**identity)
+        return transfer.own_session(client, Session(creator=creator, user=user))
+
+    monkeypatch.setenv("JUPYTERHUB_USER", "owner")
+    made_up = {"username": "0123456789abcdef" * 2, "name": "Anonymous Europa"}
+    assert own("ann", "ann", username="ann", name="Ann") and own("ann", username="ann")
+    assert own("owner", **made_up) and own("owner", username="anonymous")
+    assert not own("ann", **made_up)
+    assert not own("owner", username="ann")
+    assert not own("ann", "bob", username="ann")
+    assert not own("", username="")
+    assert not own(made_up["username"], username=made_up["username"], name="Anonymous Europa")
+
+
 def test_whose_a_session_is_needs_a_server_that_says_who_asks(handle: SessionHandle) -> None:
     with SessionsClient(handle.client.url, "a-wrong-token", location=str(handle.name.parent)) as stranger:
         assert not transfer.own_session(stranger, handle.resource)
@@ -305,6 +335,13 @@ def test_clients_of_several_versions_use_one_kernel(fresh: SessionHandle, monkey
 
 class OfR:
     """A connection to a kernel of another language."""
+
+    def execute(self, code: str, **options: Any) -> Any:
+        assert (code, options["silent"]) == ("", True), "nothing of Python is run in it"
+        return self
+
+    def result(self) -> Result:
+        return Result("ok", [], "", reply={"status": "ok", "user_expressions": {}})
 
     def kernel_info(self, timeout: float | None = 60.0) -> dict[str, Any]:
         return {"language_info": {"name": "R"}}
