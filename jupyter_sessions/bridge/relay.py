@@ -134,9 +134,7 @@ class Relay:
 
     def publish(self, message: Message) -> None:
         """Publish output, or keep it for :meth:`deliver` while a reader is too far behind."""
-        kind = message.type
-        name = f"stream.{message.content.get('name', '')}" if kind == "stream" else f"kernel.{kind}"
-        self._kept.append((name.encode(), message))
+        self._kept.append((f"kernel.{message.type}".encode(), message))
         self._since = time.monotonic()
         self._flush()
 

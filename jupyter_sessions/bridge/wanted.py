@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -62,15 +62,29 @@ class Wanted:
         options = [word for name, value in self.config().items() for word in (f"--{name}", value)]
         return [sys.executable, "-m", MODULE, "-f", connection_file, *options]
 
-    def kernelspec(self, display_name: str, language: str) -> dict[str, Any]:
-        """Give the kernelspec that starts it."""
+    @staticmethod
+    def of_argv(argv: Sequence[str]) -> Wanted | None:
+        """Read a kernelspec's command line; None where it starts no bridge."""
+        if MODULE not in argv:
+            return None
+        options = list(argv[argv.index(MODULE) + 3 :])
+        pairs = dict(zip(options[::2], options[1::2], strict=False))
+        return Wanted(**{field.name: pairs.get(f"--{field.name}", "") for field in fields(Wanted)})
+
+    def kernelspec(self, display_name: str, language: str, portable: bool = False) -> dict[str, Any]:
+        """Give the kernelspec that starts it.
+
+        Its command line alone is enough. Programs of this environment start it through the provisioner, which waits
+        for a slow start and puts a failed one in words; ``portable`` leaves that out, for others know none.
+        """
+        provisioner = {"provisioner_name": PROVISIONER, "config": self.config()}
         return {
             "argv": self.argv("{connection_file}"),
             "display_name": display_name,
             "language": language,
             "interrupt_mode": "signal",
             "metadata": {
-                "kernel_provisioner": {"provisioner_name": PROVISIONER, "config": self.config()},
                 "supported_encryption": ["curve"],
+                **({} if portable else {"kernel_provisioner": provisioner}),
             },
         }
