@@ -32,7 +32,8 @@ def remote_error(ename: str, evalue: str, traceback: Sequence[str]) -> RemoteErr
 def raise_for(error: ExecutionFailed | None, status: str) -> None:
     """Raise what an execution ended with, if it did not end well."""
     if error is not None:
-        raise remote_error(error.ename, error.evalue, error.traceback) from None
+        lines = error.traceback if coloured() else [without_colour(line) for line in error.traceback]
+        raise remote_error(error.ename, error.evalue, lines) from None
     if status == "aborted":
         raise Aborted(NOT_RUN)
 

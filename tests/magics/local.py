@@ -111,10 +111,10 @@ class LocalKernel:
 
 
 @contextlib.contextmanager
-def local_kernel(server: RealServer, home: Path) -> Iterator[LocalKernel]:
-    """Run a local kernel whose environment names ``server``, with the magics loaded."""
+def local_kernel(server: RealServer, home: Path, environ: dict[str, str] | None = None) -> Iterator[LocalKernel]:
+    """Run a local kernel with the magics loaded; its environment names ``server``, unless it is ``environ``."""
     manager = KernelManager(kernel_name="python3", connection_file=str(home / "kernel.json"))
-    manager.start_kernel(env=environment(server, home), cwd=str(home))
+    manager.start_kernel(env=environ or environment(server, home), cwd=str(home))
     client = manager.blocking_client()
     client.start_channels()
     try:

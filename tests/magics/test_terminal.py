@@ -34,6 +34,9 @@ ABSENT = (
     "lark",
 )
 
+# Makes the terminal the process's own, so that Ctrl-C reaches it, and becomes the program.
+HOLD = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
+
 
 def closure(names: tuple[str, ...]) -> set[str]:
     """Give the distributions of this environment that these need, themselves included."""
@@ -76,14 +79,24 @@ def prompt(python: str, server: RealServer, home: Path) -> Iterator[Terminal]:
     """Run IPython on a terminal, line by line."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [python, "-m", "IPython", "--no-banner", "--no-confirm-exit", "--colors=NoColor", "--simple-prompt"],
+        [
+            python,
+            "-c",
+            HOLD,
+            python,
+            "-m",
+            "IPython",
+            "--no-banner",
+            "--no-confirm-exit",
+            "--colors=NoColor",
+            "--simple-prompt",
+        ],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
         env={**environment(server, home), "TERM": "xterm", "COLUMNS": "140"},
         cwd=home,
         start_new_session=True,
-        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
     )
     os.close(theirs)
     try:
