@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Examples: `jupyter sessions console etl-nightly`; `jupyter sessions console --kernel new`"
 
+NEW = "new"
+
 app = typer.Typer(rich_markup_mode="markdown")
 
 
@@ -60,7 +62,7 @@ def _converse(client: SessionsClient, session: str, kernel: str) -> int:
     told = provisioner.started or {}
     output.say(f"session {short(told['session'])}, kernel {told['kernel']}")
     try:
-        _application(manager).launch_instance(argv=["--ZMQTerminalInteractiveShell.banner="])
+        _application(manager, kernel == NEW).launch_instance(argv=[])
     except SystemExit as leaving:
         if leaving.code not in (None, 0):
             return output.FAULTS
@@ -74,18 +76,31 @@ def _told_end(provisioner: SessionProvisioner, kernel: str) -> int:
         output.say(provisioner.reason)
         return output.FAULTS
     told = provisioner.started or {}
-    ended = "ended with it" if kernel == "new" else "goes on"
+    ended = "ended with it" if kernel == NEW else "goes on"
     output.say(f"left session {short(told['session'])}; kernel {told['kernel']} {ended}")
     return output.OK
 
 
-def _application(manager: KernelManager) -> Any:
-    """Give the class of a console whose kernel is there already."""
+def _application(manager: KernelManager, owned: bool) -> Any:
+    """Give the class of a console whose kernel is there already; leaving it ends the kernel only if ``owned``."""
     from jupyter_console.app import ZMQTerminalIPythonApp
 
     class Console(ZMQTerminalIPythonApp):  # type: ignore[misc]  # it ships no types
         def init_kernel_manager(self) -> None:
             """Take the one that is there."""
             self.kernel_manager = manager
+
+        def init_shell(self) -> None:
+            """Make the shell; it leaves by itself once the kernel is gone."""
+            super().init_shell()
+            self.shell.own_kernel = owned
+            run_cell = self.shell.run_cell
+
+            def run_and_look(cell: str, store_history: bool = True) -> None:
+                run_cell(cell, store_history)
+                if not manager.is_alive():
+                    self.shell.ask_exit()
+
+            self.shell.run_cell = run_and_look
 
     return Console
