@@ -9,6 +9,7 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -17,6 +18,8 @@ from nbclient import NotebookClient
 from tests.real.server import TOKEN, RealServer, real_server
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+FORMAT: Any = nbformat
+"""The library, whose functions have no types."""
 LINES = 10
 """Lines that each of the three may take."""
 
@@ -48,15 +51,15 @@ def run(words: Sequence[str], server: RealServer) -> str:
     return done.stdout
 
 
-def notebook(cells: Sequence[str], path: Path) -> nbformat.NotebookNode:
+def notebook(cells: Sequence[str], path: Path) -> Any:
     """Write a notebook of these cells and give it."""
-    made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+    made = FORMAT.v4.new_notebook(cells=[FORMAT.v4.new_code_cell(cell) for cell in cells])
     made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    nbformat.write(made, path)
+    FORMAT.write(made, path)
     return made
 
 
-def printed(made: nbformat.NotebookNode) -> str:
+def printed(made: Any) -> str:
     """Give what a notebook's cells have printed."""
     outputs = [output for cell in made.cells for output in cell.get("outputs", [])]
     return "".join(output["text"] for output in outputs if output["output_type"] == "stream")
@@ -87,12 +90,10 @@ def test_from_a_terminal(server: RealServer) -> None:
     assert of["exec"] == "42\n"
     assert "CREATING" in of["history"] and "ACTIVE" in of["history"]
     ran = [
-        nbformat.read(path, 4)
-        for path in server.root.glob("*.ipynb")
-        if path.name not in ("report.ipynb", "done.ipynb")
+        FORMAT.read(path, 4) for path in server.root.glob("*.ipynb") if path.name not in ("report.ipynb", "done.ipynb")
     ]
     assert [printed(one) for one in ran] == ["x is 42\n"], "the main kernel is shared with exec"
-    assert printed(nbformat.read(server.root / "done.ipynb", 4)) == "x is None\n", "papermill has a kernel of its own"
+    assert printed(FORMAT.read(server.root / "done.ipynb", 4)) == "x is None\n", "papermill has a kernel of its own"
     assert server.session("etl-nightly")["state"] == "TERMINATED"
 
 
