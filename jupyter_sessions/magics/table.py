@@ -50,17 +50,21 @@ class Table:
         return {"text/html": self.html(), "text/plain": self.plain(colours)}
 
     def html(self) -> str:
-        """Give it as HTML."""
-        head = "".join(f'<th scope="col" style="{_CELL}; {MUTED}">{escape(column)}</th>' for column in self.columns)
-        rows = "".join(f"<tr>{''.join(map(_html_cell, row))}</tr>" for row in self.rows)
+        """Give it as HTML; a column that no row fills is left out."""
+        titles = [self.columns[n] for n in self._filled()]
+        head = "".join(f'<th scope="col" style="{_CELL}; {MUTED}">{escape(title)}</th>' for title in titles)
+        rows = "".join(f"<tr>{''.join(_html_cell(row[n]) for n in self._filled())}</tr>" for row in self.rows)
         notes = "".join(f'<div style="{MUTED}">{escape(note)}</div>' for note in self.notes)
-        titles = f"<thead><tr>{head}</tr></thead>" if any(self.columns) else ""
-        table = f"<table>{titles}<tbody>{rows}</tbody></table>" if self.rows else ""
+        top = f"<thead><tr>{head}</tr></thead>" if any(titles) else ""
+        table = f"<table>{top}<tbody>{rows}</tbody></table>" if self.rows else ""
         return f'<div style="color: var(--jp-ui-font-color1, inherit)">{table}{notes}</div>'
+
+    def _filled(self) -> list[int]:
+        return [n for n in range(len(self.columns)) if any(row[n].text for row in self.rows)]
 
     def plain(self, colours: bool = False) -> str:
         """Give it as lines of text; a column that no row fills is left out."""
-        shown = [n for n in range(len(self.columns)) if any(row[n].text for row in self.rows)]
+        shown = self._filled()
         grid = [[Cell(self.columns[n].upper(), muted=True) for n in shown]] if any(self.columns) and self.rows else []
         grid += [[row[n] for n in shown] for row in self.rows]
         texts = [[_plain_cell(cell) for cell in line] for line in grid]

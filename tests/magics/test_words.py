@@ -94,6 +94,7 @@ def test_the_table_says_states_in_words_with_icons_and_colours_and_escapes_all()
     assert '<span aria-hidden="true">●</span> ACTIVE' in html
     lines = plain.splitlines()
     assert lines[0].split() == ["SESSION", "STATE", "FOR", "ENDS", "LABELS", "MESSAGE"]
+    assert ">labels<" in html and ">location<" not in html, "a column that says nothing is left out"
     assert lines[1].startswith("live-one *  ● ACTIVE  1 m 30 s")
     assert "in 58 m 30 s, or after 10 m idle  a:b" in lines[1]
     assert lines[2].startswith("bad-one     ✕ FAILED  1 m 30 s ago")
