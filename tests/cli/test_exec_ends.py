@@ -27,7 +27,7 @@ def test_a_session_that_dies_while_its_code_runs(server: RealServer) -> None:
         server.call("POST", f"{PARENT}/sessions/short-lived:terminate")
         out, err = running.communicate(timeout=90)
     assert (running.returncode, out) == (1, "")
-    assert "short-lived is TERMINAT" in err and "Traceback" not in err
+    assert "short-lived is TERMINAT" in err.splitlines()[-1] and "jupyter_sessions" not in err
     done = ran(server, "exec", "short-lived", "1")
     assert (done.returncode, done.stdout) == (1, "") and "TERMINATED" in done.stderr
     done = ran(server, "exec", "1")
@@ -41,7 +41,7 @@ def test_a_server_that_goes_away_while_code_runs(server: RealServer) -> None:
         server.kill()
         out, err = running.communicate(timeout=170)
     assert (running.returncode, out) == (1, "")
-    assert server.url in err and "Traceback" not in err
+    assert f":{server.port} cannot be reached" in err and "Traceback" not in err
 
 
 def test_two_servers(server: RealServer, tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_two_servers(server: RealServer, tmp_path: Path) -> None:
         other.start()
         done = ran(server, "exec", "-q", "1", cwd=tmp_path)
         assert (done.returncode, done.stdout) == (1, "")
-        assert server.url in done.stderr and other.url in done.stderr and "--url" in done.stderr
+        assert all(f":{one.port}" in done.stderr for one in (server, other)) and "--url" in done.stderr
         assert ran(server, "exec", "-q", "1", cwd=server.root).stdout == "1\n"
         done = ran(server, "exec", "-q", "1", cwd=other.root)
         assert done.returncode == 1 and "no session is live" in done.stderr

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.beside import ran, started
-from tests.real.server import PARENT, RealServer, real_server
+from tests.real.server import PARENT, RealServer, real_server, wait_for
 
 NAME = "etl-nightly"
 
@@ -22,18 +22,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
 
 
 def write(server: RealServer, name: str, *lines: str) -> None:
-    """Make a kernel of a session write lines to the session's log."""
-    code = "import os; os.write(2, " + repr("".join(line + "\n" for line in lines).encode()) + ")"
+    """Make a kernel of a session write lines to the session's log: to the stderr that it was started with."""
+    data = "".join(f"{line}\n" for line in lines).encode()
+    code = f"import os, sys; os.write(getattr(sys.stderr, '_original_stdstream_copy', 2), {data!r})"
     done = ran(server, "exec", name, code)
     assert done.returncode == 0, done.stderr
 
 
 def until(running: subprocess.Popen[str], wanted: str) -> list[str]:
-    """Read stdout's lines up to one."""
+    """Read stdout's lines up to one; without the kernel's label, which stands before each."""
     assert running.stdout is not None
     lines = []
     for line in running.stdout:
-        lines.append(line.rstrip("\n"))
+        lines.append(line.rstrip("\n").rpartition("] ")[2])
         if lines[-1] == wanted:
             return lines
     raise AssertionError(f"{wanted!r} did not come, but {lines}")
@@ -41,9 +42,15 @@ def until(running: subprocess.Popen[str], wanted: str) -> list[str]:
 
 def test_the_log_and_its_last_lines(server: RealServer) -> None:
     write(server, NAME, *(f"line {i} ä" for i in range(3000)))
-    whole = ran(server, "logs", NAME)
+
+    def read() -> subprocess.CompletedProcess[str] | None:
+        done = ran(server, "logs", NAME)
+        return done if "line 2999" in done.stdout else None
+
+    whole = wait_for(read, "the last line in the log")
     assert (whole.returncode, whole.stderr) == (0, "")
-    assert [f"line {i} ä" for i in range(3000)] == [row for row in whole.stdout.splitlines() if row.startswith("line ")]
+    rows = [row.rpartition("] ")[2] for row in whole.stdout.splitlines()]
+    assert [row for row in rows if row.startswith("line ")] == [f"line {i} ä" for i in range(3000)]
     for count in (0, 1, 7, 2500, 10**6):
         last = ran(server, "logs", "--tail", str(count))
         wanted = whole.stdout.splitlines()[-count:] if count else []
