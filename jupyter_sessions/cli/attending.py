@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import getpass
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
 GRACE_S = 10.0
 """How long code that took too long may take to end once it is interrupted, in seconds."""
+QUEUED_S = 2.0
+"""How long code may wait for other code until that is said, in seconds."""
+LOOK_S = 0.05
 EXIT = "SystemExit"
 
 
@@ -53,20 +57,23 @@ def attend(
     with Streams() as streams:
         show = Shown(streams).show if text else attended.outputs.append
         question = Question(streams) if asks else None
-        with Interrupts(connection.interrupt) as interrupts:
+        turn = Turn()
+        with Interrupts(turn.interrupt) as interrupts:
             if question is not None:
                 question.interrupts = interrupts
-            execution = connection.execute(code, allow_stdin=asks, on_input=question)
+            execution = turn.of(connection.execute(code, allow_stdin=asks, on_input=question))
             try:
                 attended.result, late = _wait(execution, show, limit)
                 streams.flush()
             except LetGo as letting:
-                _let_go(handle, connection, streams)
+                _let_go(handle, execution, connection.kernel_id, streams)
                 return _ended(attended, letting.code)
             except BrokenPipeError:
                 execution.interrupt()
                 output.say("nobody reads stdout any more; the code was interrupted")
                 raise
+            finally:
+                turn.over()
         if late:
             output.say(f"it took longer than {limit:g} s and was interrupted")
     attended.code = exit_code(attended.result, interrupts.interrupted, text)
@@ -91,18 +98,66 @@ def _wait(execution: Execution, show: Callable[[Output], None], limit: float | N
             # An answer that nobody will give: the code has been interrupted.
             continue
         except DeadlineExceeded:
-            if late:
+            if late or not execution.begun:
                 raise LetGo(output.FAULTS) from None
             late, end = True, time.monotonic() + GRACE_S
             execution.interrupt()
 
 
-def _let_go(handle: SessionHandle, connection: KernelConnection, streams: Streams) -> None:
+def _let_go(handle: SessionHandle, execution: Execution, kernel: str, streams: Streams) -> None:
     with contextlib.suppress(OSError):
         streams.flush()
     name = handle.id if handle.name.parent == handle.client.location else str(handle.name)
-    stop = f"jupyter sessions kernels {name} --interrupt {connection.kernel_id}"
-    output.say(f"let go of it: the code runs on in session {handle.id}; to interrupt it: {stop}")
+    if execution.begun:
+        does = f"runs on in session {handle.id}; to interrupt it: jupyter sessions kernels {name} --interrupt {kernel}"
+    else:
+        does = f"waits its turn in session {handle.id} and will run; its kernel: jupyter sessions kernels {name}"
+    output.say(f"let go of it: the code {does}")
+
+
+class Turn:
+    """Keeps an interrupt from code of others: code that waits for them is interrupted once it has begun."""
+
+    def __init__(self) -> None:
+        self._execution: Execution | None = None
+        self._over = threading.Event()
+        self._teller = threading.Timer(QUEUED_S, self._tell)
+        self._teller.daemon = True
+
+    def of(self, execution: Execution) -> Execution:
+        """Take the execution as it is sent; where it waits long, that is said."""
+        self._execution = execution
+        self._teller.start()
+        return execution
+
+    def over(self) -> None:
+        """Interrupt nothing any more."""
+        self._over.set()
+        self._teller.cancel()
+
+    def interrupt(self) -> None:
+        """Interrupt the code, waiting for its beginning; not on the main thread."""
+        from jupyter_sessions.model.errors import SessionsError
+
+        if self._waits():
+            output.say("it has not begun and will be interrupted as it begins; Ctrl-C again lets go of it")
+        while self._waits():
+            self._over.wait(LOOK_S)
+        execution = self._execution
+        if execution is None or execution.done or self._over.is_set():
+            return
+        try:
+            execution.interrupt()
+        except SessionsError as error:
+            output.say(f"it could not be interrupted: {error}")
+
+    def _waits(self) -> bool:
+        execution = self._execution
+        return not self._over.is_set() and (execution is None or not (execution.begun or execution.done))
+
+    def _tell(self) -> None:
+        if self._waits():
+            output.say("the kernel is busy with other code; this waits for it")
 
 
 def exit_code(result: Result, interrupted: bool, text: bool) -> int:

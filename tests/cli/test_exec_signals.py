@@ -80,3 +80,21 @@ def test_sigterm_lets_go_and_the_command_it_names_stops_the_code(server: RealSer
 
     wait_for(idle, "the kernel to be idle")
     assert ran(server, "exec", "-q", NAME, "'free'").stdout == "'free'\n"
+
+
+def test_code_that_waits_its_turn_leaves_the_other_alone(server: RealServer) -> None:
+    gate = server.home / "gate"
+    other = (
+        f"import os, time\nprint('on', flush=True)\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)\n'whole'"
+    )
+    with started(server, "exec", "-q", NAME, other) as first:
+        assert line(first) == "on\n"
+        with started(server, "exec", "-q", NAME, WAITS) as second:
+            assert second.stderr is not None and "busy with other code" in second.stderr.readline()
+            second.send_signal(signal.SIGINT)
+            assert "will be interrupted as it begins" in second.stderr.readline()
+            gate.touch()
+            _, err = second.communicate(timeout=60)
+        out, _ = first.communicate(timeout=60)
+    assert (first.returncode, out) == (0, "'whole'\n")
+    assert second.returncode == 130 and "KeyboardInterrupt" in err
