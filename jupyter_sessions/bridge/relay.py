@@ -11,6 +11,7 @@ from collections.abc import Callable
 from jupyter_sessions.bridge.asked import REQUEST, Arrival, Asked, refusals, said, size_of
 from jupyter_sessions.bridge.inbox import Inbox
 from jupyter_sessions.bridge.sockets import Sockets
+from jupyter_sessions.client.errors import KernelDied
 from jupyter_sessions.client.kernel import KernelConnection
 from jupyter_sessions.client.messages import Message
 from jupyter_sessions.model.errors import SessionsError
@@ -19,6 +20,9 @@ QUIET = 2.0
 """Seconds without output after which a reply no longer waits for the end of its output."""
 STALLED = 60.0
 """Seconds that output waits for a reader before it is lost to that reader."""
+
+RESTARTS = ("restarting", "autorestarting")
+"""The states in which a kernel has lost what it knew: to a program that is a kernel that died."""
 
 
 class Relay:
@@ -39,6 +43,7 @@ class Relay:
         self._sessions: set[str] = set()
         self._waiting: dict[str, Asked] = {}
         self._running = ""
+        self._connected = False
         self._kept: deque[tuple[bytes, Message]] = deque()
         self._since = 0.0
         self._last_output = 0.0
@@ -49,6 +54,7 @@ class Relay:
 
     def connect(self, connection: KernelConnection) -> None:
         """Begin to send what programs have asked so far, and ask from now on."""
+        self._connected = True
         threading.Thread(target=self._send_on, args=(connection,), name="to the kernel", daemon=True).start()
 
     def close(self) -> None:
@@ -105,7 +111,7 @@ class Relay:
     def _arrived(self, arrival: Arrival) -> None:
         message, asked = arrival.message, arrival.asked
         if message is None and asked is None:
-            self._lost(arrival.error or SessionsError("the kernel is gone"))
+            self._last_words(arrival.error or KernelDied("the kernel is gone"))
         elif message is None:
             self._refuse(asked, arrival.error)
         elif message.channel == "iopub":
@@ -122,10 +128,20 @@ class Relay:
     def _refuse(self, asked: Asked | None, error: SessionsError | None) -> None:
         if asked is None or error is None or asked.reply is not None:
             return
+        if isinstance(error, KernelDied):
+            # No reply: that the kernel is dead is for the program to see.
+            return
         *shown, asked.reply = refusals(asked.request, error)
         for message in shown:
             self.publish(message)
         self._reply(asked)
+
+    def _last_words(self, error: SessionsError) -> None:
+        """Say beside the code that was running why it has no end, for whoever reads what the program shows."""
+        for asked in self._waiting.values():
+            if asked.request.type == "execute_request":
+                self.publish(said("iopub", "stream", {"name": "stderr", "text": f"{error}\n"}, asked.request))
+        self._lost(error)
 
     def _reply(self, asked: Asked) -> None:
         self._waiting.pop(str(asked.request.header.get("msg_id", "")), None)
@@ -158,6 +174,9 @@ class Relay:
     def _note(self, status: Message) -> None:
         """Keep whose request runs; a reply that waited for the end of its output goes out."""
         state = status.content.get("execution_state")
+        if state in RESTARTS and self._connected:
+            self._last_words(KernelDied("the kernel died or was restarted; its variables are gone"))
+            return
         self._running = str(status.parent_header.get("session", "")) if state == "busy" else ""
         asked = self._waiting.get(status.parent)
         if asked is not None and state == "idle":

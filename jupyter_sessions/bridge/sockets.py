@@ -94,6 +94,8 @@ class Sockets:
             self._beats.destroy(0)
             raise _faulty(f"its ports cannot be bound: {error.strerror}") from error
         self.iopub.xpub_nodrop = True
+        # Without it only the first reader of a topic is told of, and greeted.
+        self.iopub.xpub_verbose = True
         threading.Thread(target=_echo, args=(beat,), name="heartbeat", daemon=True).start()
 
     def _bound(self, context: zmq.Context[Any], kind: int, port: str) -> zmq.Socket[bytes]:
