@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import getpass
+import re
 import sys
 import threading
 import time
@@ -26,6 +27,8 @@ QUEUED_S = 2.0
 """How long code may wait for other code until that is said, in seconds."""
 LOOK_S = 0.05
 EXIT = "SystemExit"
+_EXIT_HINT = re.compile(r"\S*interactiveshell\.py:\d+: UserWarning: To exit: use [^\n]*\n(?:  warn\([^\n]*\n)?")
+"""What IPython tells a person in a console at ``sys.exit``: here it is how a program ends."""
 
 
 @dataclass
@@ -195,8 +198,10 @@ class Shown:
     def show(self, made: Output) -> None:
         """Write one output."""
         content = made.content
-        if made.type == "stream":
-            (self._streams.err if content.get("name") == "stderr" else self._streams.out)(content.get("text", ""))
+        if made.type == "stream" and content.get("name") == "stderr":
+            self._streams.err(_EXIT_HINT.sub("", made.text))
+        elif made.type == "stream":
+            self._streams.out(made.text)
         elif made.type == "error":
             if content.get("ename") != EXIT:
                 self._streams.err(traceback_text(content.get("traceback") or [str(content)], self._colours))

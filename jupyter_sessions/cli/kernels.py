@@ -18,6 +18,7 @@ from jupyter_sessions.cli.connection import (
     connect,
     session_handle,
 )
+from jupyter_sessions.cli.rows import show_rows
 from jupyter_sessions.cli.words import moment
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import parse_time
@@ -74,14 +75,10 @@ def _list(session: SessionHandle, form: output.Format) -> None:
     if form is output.Format.NAME:
         output.names(kernel["id"] for kernel in found)
     elif form is output.Format.TABLE:
-        made = output.table(COLUMNS)
-        for kernel in found:
-            made.add_row(*map(output.cell, row(kernel, main)))
-        output.show(made)
-        if not found and session.state is State.ACTIVE:
-            output.say(f"session {session.id} has no kernel yet; exec, run and console start its first")
-        elif not found:
-            output.say(f"session {session.id} is {session.state.name} and has no kernels")
+        none = f"is {session.state.name} and has no kernels"
+        if session.state is State.ACTIVE:
+            none = "has no kernel yet; exec, run and console start its first"
+        show_rows(COLUMNS, [row(kernel, main) for kernel in found], f"session {session.id} {none}")
     else:
         output.write([{**kernel, "main": kernel["id"] == main} for kernel in found], form)
 

@@ -9,12 +9,16 @@ import typer
 
 from jupyter_sessions.cli import output
 from jupyter_sessions.cli.connection import FormOption, UrlOption, connect
+from jupyter_sessions.cli.rows import show_rows
+from jupyter_sessions.cli.words import length
+from jupyter_sessions.model.times import parse_duration
 
 if TYPE_CHECKING:
     from jupyter_sessions.model.api import Location
 
 EXAMPLE = "Examples: `jupyter sessions locations`; `jupyter sessions locations -o json | jq '.[].name'`"
-LIMITS = (("ttl", "ttl"), ("maxTtl", "max ttl"), ("idleTtl", "idle ttl"), ("maxIdleTtl", "max idle ttl"))
+COLUMNS = ("name", "shown as", "provider", "engine", "state", "limits", "default")
+LIMITS = (("ttl", "maxTtl", "ttl"), ("idleTtl", "maxIdleTtl", "idle ttl"))
 
 app = typer.Typer(rich_markup_mode="markdown")
 
@@ -34,12 +38,12 @@ def locations(form: FormOption = output.Format.TABLE, url: UrlOption = "") -> No
 
 
 def _show(found: Sequence[Location], default: str) -> None:
-    made = output.table(("name", "shown as", "provider", "engine", "state", "limits", "default"))
+    rows = []
     for one in found:
         engine, name = str(one.metadata.get("engine", "")), str(one.name)
         cells = [name, one.display_name, _provider(one), engine, state(one), _limits(one)]
-        made.add_row(*map(output.cell, (*cells, "*" if name == default else "")))
-    output.show(made)
+        rows.append([*cells, "*" if name == default else ""])
+    show_rows(COLUMNS, rows, "no location is configured")
 
 
 def _provider(location: Location) -> str:
@@ -62,8 +66,21 @@ def state(location: Location) -> str:
 def _limits(location: Location) -> str:
     told = location.metadata.get("limits")
     limits: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
-    shown = [f"{word} {limits[key]}" for key, word in LIMITS if limits.get(key)]
+    shown = []
+    for key, most, word in LIMITS:
+        usual, longest = _length(limits.get(key)), _length(limits.get(most))
+        if usual or longest:
+            shown.append(f"{word} {usual or '?'}" + (f" (at most {longest})" if longest not in ("", usual) else ""))
     return ", ".join([*shown, *([f"{limits['sessions']} sessions"] if limits.get("sessions") else [])])
+
+
+def _length(told: object) -> str:
+    """Give a limit for people, as it is where it is no duration."""
+    text = str(told or "")
+    try:
+        return length(parse_duration(text))
+    except ValueError:
+        return text
 
 
 def as_json(location: Location) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import typer
 
 from jupyter_sessions.cli import output
 from jupyter_sessions.cli.connection import FilterOption, FormOption, LocationOption, UrlOption, connect
+from jupyter_sessions.cli.rows import show_rows
 from jupyter_sessions.cli.words import length, moment, short
 
 if TYPE_CHECKING:
@@ -98,10 +99,7 @@ def _write_all(found: list[Operation], form: output.Format) -> None:
     if form is output.Format.NAME:
         output.names(one.name for one in found)
     elif form is output.Format.TABLE:
-        made = output.table(COLUMNS)
-        for one in found:
-            made.add_row(*map(output.cell, _row(one)))
-        output.show(made)
+        show_rows(COLUMNS, [_row(one) for one in found], "no operations")
     else:
         output.write([wire.dump(one) for one in found], form)
 

@@ -20,7 +20,9 @@ def ready_handle(client: SessionsClient, name: str | None) -> SessionHandle:
     from jupyter_sessions.model.states import State
 
     handle = session_handle(client, name)
-    if handle.state is not State.ACTIVE:
+    if handle.state is State.CREATING:
         with Steps(handle.id) as steps:
-            handle.wait(progress=steps)
+            return handle.wait(progress=steps)
+    if handle.state is not State.ACTIVE:
+        raise handle.ended()
     return handle

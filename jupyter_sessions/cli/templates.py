@@ -10,6 +10,7 @@ import typer
 
 from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import FilterOption, FormOption, LocationOption, Misused, UrlOption, connect
+from jupyter_sessions.cli.rows import show_rows
 from jupyter_sessions.cli.words import length, moment, short
 
 if TYPE_CHECKING:
@@ -212,24 +213,20 @@ def _write(one: SessionTemplate, form: output.Format) -> None:
     if form is output.Format.NAME:
         output.names([one.name])
     elif form is output.Format.TABLE:
-        made = output.table(("field", "value"))
-        for field, value in _fields(one):
-            if value:
-                made.add_row(output.cell(field), output.cell(value))
-        output.show(made)
+        show_rows(("field", "value"), [field for field in _fields(one) if field[1]], "")
     else:
         output.write(wire.dump(one), form)
 
 
 def _show_all(found: Sequence[SessionTemplate], full: bool) -> None:
-    made = output.table(COLUMNS)
+    rows = []
     now = time.time_ns()
     for one in found:
         labels = ", ".join(f"{key}={value}" for key, value in one.labels.items())
         name = one.name if full else short(one.name)
         cells = [name, one.display_name, _kernel(one), _length(one.ttl), _length(one.idle_ttl), labels]
-        made.add_row(*map(output.cell, (*cells, moment(one.update_time, now), one.description)))
-    output.show(made)
+        rows.append([*cells, moment(one.update_time, now), one.description])
+    show_rows(COLUMNS, rows, "no templates; `jupyter sessions templates create NAME` makes one")
 
 
 def _fields(one: SessionTemplate) -> list[tuple[str, str]]:

@@ -36,7 +36,9 @@ def test_the_table_says_what_answers_and_since_when_not(server: RealServer) -> N
     rows = {line.split()[0]: line for line in done.stdout.splitlines()[2:]}
     assert set(rows) == {PARENT, AWAY}
     assert (
-        all(word in rows[PARENT] for word in ("embedded", "process", "ready", "max ttl 1209600s"))
+        all(
+            word in rows[PARENT] for word in ("embedded", "process", "ready", "ttl 14 d", "idle ttl 1 d (at most 14 d)")
+        )
         and "*" in rows[PARENT]
     )
     assert "Far away" in rows[AWAY] and "upstream" in rows[AWAY] and "unreachable since 2" in rows[AWAY]
