@@ -144,8 +144,8 @@ class Relay:
         self._lost(error)
 
     def _reply(self, asked: Asked) -> None:
-        self._waiting.pop(str(asked.request.header.get("msg_id", "")), None)
-        if asked.reply is not None:
+        there = self._waiting.pop(str(asked.request.header.get("msg_id", "")), None)
+        if there is not None and asked.reply is not None:
             self._sockets.reply(asked.identity, asked.reply)
 
     def publish(self, message: Message) -> None:
