@@ -82,9 +82,9 @@ class Sockets:
 
     def __init__(self, info: Mapping[str, Any]) -> None:
         self._info = info
+        self._signatures = Signatures(info["key"], info["signature_scheme"])
         self._context = zmq.Context()
         self._beats = zmq.Context()
-        self._signatures = Signatures(info["key"], info["signature_scheme"])
         try:
             self.iopub = self._bound(self._context, zmq.XPUB, "iopub_port")
             self._asked = {name: self._bound(self._context, zmq.ROUTER, f"{name}_port") for name in ASKED}

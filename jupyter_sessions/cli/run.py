@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -36,6 +36,8 @@ EXITS = (
     "130 interrupted by Ctrl-C, 143 by SIGTERM."
 )
 END_SECONDS = 60.0
+GRACE_SECONDS = 10.0
+"""How long a cell that took too long may take to end once it is interrupted."""
 LET_GO = "interrupting the cell; Ctrl-C again lets go of it"
 
 app = typer.Typer(rich_markup_mode="markdown")
@@ -95,7 +97,7 @@ def run(
             kernel=kernel,
             url=client.url,
         )
-        job = Job(client, wanted, nodes, target, keep, {"timeout": limit, "allow_errors": allow_errors}, url)
+        job = Job(client, wanted, nodes, target, Ways(keep, limit, allow_errors, url))
         code = asyncio.run(job.run())
     raise typer.Exit(code)
 
@@ -124,10 +126,20 @@ def _read(notebook: Path, target: Path) -> Any:
     return nodes
 
 
-def _seconds(text: str) -> int | None:
+def _seconds(text: str) -> float | None:
     from jupyter_sessions.client.durations import nanoseconds
 
-    return math.ceil(nanoseconds(text, "--timeout") / 10**9) if text else None
+    return nanoseconds(text, "--timeout") / 10**9 if text else None
+
+
+@dataclass(frozen=True)
+class Ways:
+    """How to run: ``limit`` in seconds for each cell, ``url`` as it was said."""
+
+    keep: bool
+    limit: float | None
+    allow_errors: bool
+    url: str
 
 
 class Job:
@@ -139,9 +151,7 @@ class Job:
         wanted: Wanted,
         nodes: Any,
         target: Path,
-        keep: bool,
-        options: dict[str, Any],
-        url: str,
+        ways: Ways,
     ) -> None:
         from jupyter_client.manager import AsyncKernelManager
 
@@ -150,15 +160,15 @@ class Job:
         self._client = client
         self._nodes = nodes
         self._path = target
-        self._options = options
-        self._url = url
+        self._ways = ways
         self._shown = Shown()
         self._manager: AsyncKernelManager
         self._provisioner: SessionProvisioner
-        self._manager, self._provisioner = manager_of(AsyncKernelManager, wanted, self._shown.step, keep=keep)
+        self._manager, self._provisioner = manager_of(AsyncKernelManager, wanted, self._shown.step, keep=ways.keep)
         self._run: Run | None = None
         self._task: asyncio.Task[int] | None = None
         self._code = output.OK
+        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self) -> int:
         """Run it and give the exit code; what ended it is said on stderr."""
@@ -179,8 +189,34 @@ class Job:
         if number == signal.SIGINT and run is not None and not run.interrupted:
             run.interrupted = True
             output.say(LET_GO)
-            self._interrupting = asyncio.ensure_future(self._manager.interrupt_kernel())
+            self._interrupt()
         elif self._task is not None:
+            self._task.cancel()
+
+    def _interrupt(self) -> None:
+        self._interrupting = asyncio.ensure_future(self._manager.interrupt_kernel())
+
+    def begins(self, number: int, count: int, source: str) -> None:
+        """Show that a cell begins, and begin to count its time."""
+        self._shown.begins(number, count, source)
+        if self._ways.limit is not None:
+            self._timer = asyncio.get_running_loop().call_later(self._ways.limit, self._late, number)
+
+    def ended(self, number: int, count: int, nanoseconds: int, failed: bool) -> None:
+        """Show that a cell has run."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._shown.ended(number, count, nanoseconds, failed)
+
+    def _late(self, number: int) -> None:
+        output.say(f"cell {number} took longer than {self._ways.limit:g} s and was interrupted")
+        self._interrupt()
+        self._timer = asyncio.get_running_loop().call_later(GRACE_SECONDS, self._give_up, number)
+
+    def _give_up(self, number: int) -> None:
+        output.say(f"cell {number} did not heed the interrupt; let go of it")
+        self._code = self._code or output.FAULTS
+        if self._task is not None:
             self._task.cancel()
 
     async def _guarded(self) -> int:
@@ -214,7 +250,7 @@ class Job:
         output.say(f"session {short(told['session'])}, kernel {told['kernel']}; writing {self._path}")
         print(self._path, flush=True)
         file = File(self._path, self._nodes)
-        self._run = Run(self._nodes, self._manager, file, self._shown, interrupt_on_timeout=True, **self._options)
+        self._run = Run(self._nodes, self._manager, file, self, allow_errors=self._ways.allow_errors)
         try:
             await self._run.async_execute()
         finally:
@@ -246,8 +282,8 @@ class Job:
             output.say(self._provisioner.reason)
         if started is not None and started["made"]:
             await asyncio.to_thread(self._until_ended, started["session"])
-        elif started is not None and self._provisioner.template and "--keep" in self._provisioner.options:
-            name = meant(self._client, started["session"], self._url)
+        elif started is not None and self._provisioner.template:
+            name = meant(self._client, started["session"], self._ways.url)
             output.say(f"session {short(started['session'])} runs on; `jupyter sessions terminate {name}` ends it")
 
     def _until_ended(self, name: str) -> None:
