@@ -158,6 +158,8 @@ class Bridge:
         self._attempt(self._target.release)
 
     def _lost(self, error: SessionsError) -> None:
+        if self._code is not None:
+            return
         self._report.ended(str(error))
         self._relay.publish(said("iopub", "status", {"execution_state": "dead", "reason": str(error)}))
         self._end(FAILED)

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
 from nbformat import NotebookNode
 
 SAVE_EVERY = 1.0
@@ -177,6 +176,3 @@ def clear(notebook: NotebookNode) -> None:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
-
-
-__all__ = ["CellExecutionError", "File", "Run", "Stopped", "Watcher", "clear", "read"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 EXAMPLE = "Examples: `jupyter sessions console etl-nightly`; `jupyter sessions console --kernel new`"
 
 NEW = "new"
+LEAVING = ("exit", "quit", "exit()", "quit()", "%exit", "%quit")
 
 app = typer.Typer(rich_markup_mode="markdown")
 
@@ -96,11 +97,14 @@ def _application(manager: KernelManager, owned: bool) -> Any:
             self.shell.own_kernel = owned
             run_cell = self.shell.run_cell
 
-            def run_and_look(cell: str, store_history: bool = True) -> None:
-                run_cell(cell, store_history)
-                if not manager.is_alive():
+            def run_or_leave(cell: str, store_history: bool = True) -> None:
+                # Sent to the kernel, it would end that, whoever else uses it.
+                leaving = cell.strip() in LEAVING and not owned
+                if not leaving:
+                    run_cell(cell, store_history)
+                if leaving or not manager.is_alive():
                     self.shell.ask_exit()
 
-            self.shell.run_cell = run_and_look
+            self.shell.run_cell = run_or_leave
 
     return Console

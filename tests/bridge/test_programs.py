@@ -85,6 +85,17 @@ def test_jupyter_run_and_execute_share_the_main_kernel(server: RealServer) -> No
     assert execute(server, "for-run", "print(x)") == "22\n", "the main kernel goes on"
 
 
+def test_jupyter_console_leaves_the_main_kernel_alone(server: RealServer) -> None:
+    server.create("for-console")
+    execute(server, "for-console", "x = 20")
+    install(server, "console-main", "--session", "for-console", "--kernel", "main")
+    words = ("console", "--kernel", "console-main", "--simple-prompt", "--no-confirm-exit")
+    done = program(server, "jupyter", *words, stdin="x += 1\nprint('x is', x)\n")
+    assert done.returncode == 0, done.stderr
+    assert "x is 21" in done.stdout
+    assert execute(server, "for-console", "print(x)") == "21\n"
+
+
 def test_a_kernelspec_without_a_provisioner_does_for_any_environment(server: RealServer) -> None:
     server.create("for-others")
     install(server, "for-others", "--portable")

@@ -33,13 +33,18 @@ def test_it_shares_the_main_kernel_and_leaves_it(server: RealServer) -> None:
         screen.until("KeyboardInterrupt")
         screen.type("x = 5\r")
         screen.type("print('set', x)\r")
-        screen.until("set 5")
+        screen.until("set 5\n")
+        screen.until("In [6]")
         screen.type(CTRL_D)
         screen.until("Do you really want to exit")
         screen.type("y\r")
         assert screen.end() == 0, screen.text
         (kernel,) = kernels(server, "for-console")
         assert f"left session for-console; kernel {kernel['id']} goes on" in screen.text
+    with terminal(server, "console") as screen:
+        screen.until("In [1]")
+        screen.type("exit\r")
+        assert screen.end() == 0, screen.text
     assert execute(server, "for-console", "print(x)") == "5\n"
     ran(server, "terminate", "for-console")
 
@@ -62,7 +67,7 @@ def test_it_leaves_once_its_session_has_ended(server: RealServer) -> None:
         ended(server, "ends-below")
         screen.type("1\r")
         assert screen.end(90) == 1, screen.text
-        assert "ends-below is TERMINATED" in screen.text
+        assert "ends-below is TERMINA" in screen.text
         assert "Traceback" not in screen.text
 
 
