@@ -304,6 +304,7 @@ class Shown:
 
     def __init__(self) -> None:
         self._status: Status | None = None
+        self._since = time.monotonic_ns()
 
     @contextlib.contextmanager
     def shown(self) -> Iterator[None]:
@@ -318,7 +319,7 @@ class Shown:
 
     def step(self, words: str) -> None:
         """Tell a step of the start."""
-        output.say(words)
+        output.say(f"{length(time.monotonic_ns() - self._since):>7}  {words}")
 
     def begins(self, number: int, count: int, source: str) -> None:
         """Tell that a cell begins."""
