@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.benchmarks import wire
+from tests.benchmarks.commands import commands
 from tests.benchmarks.crowd import fill
 from tests.benchmarks.idle import idle
 from tests.benchmarks.magics import magics
@@ -19,7 +20,7 @@ from tests.benchmarks.start import starts
 from tests.benchmarks.transfer import transfers
 from tests.benchmarks.upstream import upstream
 
-ALONE = {"wire": lambda: wire.main(()), "transfer": transfers, "magics": magics}
+ALONE = {"wire": lambda: wire.main(()), "transfer": transfers, "magics": magics, "commands": commands}
 CROWDED = {"service": lists, "start": starts, "idle": idle, "upstream": upstream}
 
 
