@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OUTPUTS = ("stream", "display_data", "update_display_data", "execute_result", "error", "clear_output")
 """The messages of a kernel that are outputs."""
+_STEP = 1.0
+"""Seconds of waiting in one piece: where a lock holds off Ctrl-C, as on Windows, it is held off for no longer."""
 OnInput = Callable[[str, bool], str]
 """Asked where the code asks: the prompt, and whether what is typed is a password."""
 
@@ -47,7 +49,8 @@ class Result:
 
     ``status`` is ``ok``, ``error`` or ``aborted`` (an earlier one failed, so it did not run). ``outputs`` are all, in
     order, pieces of one stream that followed each other put together. ``data`` is the last expression's MIME bundle,
-    ``{}`` where it had none.
+    ``{}`` where it had none. ``breaks`` says how often the connection broke and was there again meanwhile: what was on
+    its way at such a moment may be missing in ``outputs``.
     """
 
     status: str
@@ -58,6 +61,7 @@ class Result:
     error: ExecutionFailed | None = None
     execution_count: int | None = None
     reply: dict[str, Any] = field(default_factory=dict)
+    breaks: int = 0
 
     @property
     def text(self) -> str:
@@ -91,7 +95,8 @@ class Execution(Iterator[Output]):
         self._idle = False
         self._ended = False
         self._failure: SessionsError | None = None
-        self._outputs: list[Output] = []
+        self._outputs = _Outputs()
+        self._breaks = 0
 
     @property
     def begun(self) -> bool:
@@ -103,7 +108,7 @@ class Execution(Iterator[Output]):
         """Whether it has ended at the kernel; outputs may still wait to be read."""
         return self._ended
 
-    # The connection's reader thread calls these two.
+    # The connection's reader thread calls these.
 
     def take(self, message: Message) -> bool:
         """Take a message that answers it; says whether it was the last."""
@@ -125,6 +130,10 @@ class Execution(Iterator[Output]):
     def fail(self, error: SessionsError) -> None:
         """End it from outside."""
         self._end(error)
+
+    def broke(self) -> None:
+        """Note that the connection broke and is there again."""
+        self._breaks += 1
 
     def settle(self) -> None:
         """End it as its reply says: no more of its outputs can come."""
@@ -155,7 +164,7 @@ class Execution(Iterator[Output]):
                 raise self._failure
             item = self._waited(end)
             if isinstance(item, Output):
-                self._outputs.append(item)
+                self._outputs.add(item)
                 return item
             if isinstance(item, _Ask):
                 self._answer(item)
@@ -168,12 +177,16 @@ class Execution(Iterator[Output]):
             raise item
 
     def _waited(self, end: float | None) -> Output | _Ask | SessionsError | None:
-        try:
-            return self._queue.get(timeout=None if end is None else max(end - time.monotonic(), 0.0))
-        except queue.Empty:
-            raise DeadlineExceeded(
-                f"the code has not ended in time; it goes on in the kernel {self._connection.kernel_id}"
-            ) from None
+        while True:
+            left = _STEP if end is None else max(end - time.monotonic(), 0.0)
+            try:
+                return self._queue.get(timeout=min(left, _STEP))
+            except queue.Empty:
+                if left > _STEP or end is None:
+                    continue
+                raise DeadlineExceeded(
+                    f"the code has not ended in time; it goes on in the kernel {self._connection.kernel_id}"
+                ) from None
 
     def _answer(self, ask: _Ask) -> None:
         if self._on_input is None:
@@ -203,7 +216,7 @@ class Execution(Iterator[Output]):
 
     def _result(self) -> Result:
         reply = self._reply.content if self._reply is not None else {}
-        outputs = _joined(self._outputs)
+        outputs = self._outputs.joined()
         shown = next((one for one in reversed(outputs) if one.type == "execute_result"), None)
         status = str(reply.get("status", "ok"))
         # An abort is told as an error without a name by older kernels.
@@ -217,27 +230,39 @@ class Execution(Iterator[Output]):
             error=_failure(reply) if status == "error" else None,
             execution_count=reply.get("execution_count"),
             reply=reply,
+            breaks=self._breaks,
         )
 
     def interrupt(self) -> None:
-        """Interrupt the kernel that it runs in; raises what the server answers."""
-        self._connection.interrupt()
+        """Interrupt the kernel that it runs in, unless it has ended; raises what the server answers."""
+        if not self._ended:
+            self._connection.interrupt()
 
 
 def _failure(reply: dict[str, Any]) -> ExecutionFailed:
     return ExecutionFailed(str(reply.get("ename", "Error")), str(reply.get("evalue", "")), reply.get("traceback") or [])
 
 
-def _joined(outputs: list[Output]) -> list[Output]:
-    """Put pieces of one stream that follow each other together."""
-    found: list[tuple[Output, list[str]]] = []
-    for output in outputs:
-        same = found and output.type == "stream" == found[-1][0].type
-        if same and output.content.get("name") == found[-1][0].content.get("name"):
-            found[-1][1].append(output.text)
+class _Outputs:
+    """Outputs in order; of pieces of one stream that follow each other, the text alone is kept."""
+
+    def __init__(self) -> None:
+        self._kept: list[tuple[Output, list[str]]] = []
+
+    def add(self, output: Output) -> None:
+        """Take the next one."""
+        if output.type != "stream":
+            self._kept.append((output, []))
+            return
+        last = self._kept[-1][0] if self._kept else None
+        if last is not None and last.type == "stream" and last.content.get("name") == output.content.get("name"):
+            self._kept[-1][1].append(output.text)
         else:
-            found.append((output, [output.text] if output.type == "stream" else []))
-    return [
-        Output("stream", {**one.content, "text": "".join(pieces)}, one.metadata) if len(pieces) > 1 else one
-        for one, pieces in found
-    ]
+            self._kept.append((output, [output.text]))
+
+    def joined(self) -> list[Output]:
+        """Give them, such pieces put together."""
+        return [
+            Output("stream", {**one.content, "text": "".join(pieces)}, one.metadata) if len(pieces) > 1 else one
+            for one, pieces in self._kept
+        ]

@@ -115,12 +115,12 @@ class KernelConnection:
         if pending is not None:
             self._requests.add(msg_id, message.channel, pending)
         try:
-            self._put(message)
+            self._put(msg_id, message)
         except SessionsError:
             self.forget(msg_id)
             raise
 
-    def _put(self, message: Message) -> None:
+    def _put(self, msg_id: str, message: Message) -> None:
         end = time.monotonic() + AWAY
         while True:
             if not self._up.wait(max(end - time.monotonic(), 0.0)):
@@ -129,11 +129,13 @@ class KernelConnection:
                 socket = self._socket
                 if self._closed or socket is None:
                     raise self._error or ServerGone("the connection to the kernel is closed; connect again")
+                self._requests.sending(msg_id)
                 try:
                     socket.send(message)
                     return
                 except Hungup:
                     # A frame that was not taken whole is none to the server, so it is safe to send it again.
+                    self._requests.unsent(msg_id)
                     self._broken(socket)
 
     def forget(self, msg_id: str) -> None:
@@ -178,14 +180,17 @@ class KernelConnection:
         user_expressions: Mapping[str, str] | None = None,
         on_input: OnInput | None = None,
     ) -> Execution:
-        """Begin to run code; raises KernelDied, ServerGone where it cannot be sent."""
+        """Begin to run code; raises KernelDied, ServerGone where it cannot be sent.
+
+        What comes is kept until the execution is read. With ``allow_stdin``, ``on_input`` answers what the code asks.
+        """
         execution = Execution(self, on_input)
         content = {
             "code": code,
             "silent": silent,
             "store_history": store_history and not silent,
             "user_expressions": dict(user_expressions or {}),
-            "allow_stdin": allow_stdin,
+            "allow_stdin": allow_stdin and on_input is not None,
             "stop_on_error": stop_on_error,
         }
         execution.msg_id = self.send("shell", "execute_request", content, pending=execution)
@@ -279,6 +284,9 @@ class KernelConnection:
         except SessionsError as error:
             self._end(error)
         else:
+            for _, _, taker in self._requests.waiting():
+                if isinstance(taker, Execution):
+                    taker.broke()
             why = f"the connection to {self._transport.url} broke, and the kernel's answer was lost with it"
             self._probe(ServerGone(f"{why}; look whether it ran, and run it again if it did not"))
 

@@ -52,11 +52,12 @@ def main_of(session: Session, running: Sequence[Model]) -> Model | None:
 def kernels_of(client: SessionsClient, session: Session) -> Sequence[Model]:
     """Give the models of a session's kernels, oldest first; where its location lists none, from the server's own."""
     try:
-        return client.kernels(session.name)
+        found = client.kernels(session.name)
     except Unimplemented:
         names = set(_specs(client, session))
-        found = client.transport.call("GET", "api/kernels", safe=True) or []
-        return [model for model in found if model.get("name") in names]
+        listed = client.transport.call("GET", "api/kernels", safe=True) or []
+        found = [model for model in listed if model.get("name") in names]
+    return [model for model in found if model.get("execution_state") != "dead"]
 
 
 def start(client: SessionsClient, session: Session) -> Model:

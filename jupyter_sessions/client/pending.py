@@ -68,16 +68,29 @@ class Requests:
 
     def __init__(self) -> None:
         self._waiting: dict[str, tuple[str, Taker]] = {}
+        self._sent: set[str] = set()
         self._lock = threading.Lock()
 
     def add(self, msg_id: str, channel: str, taker: Taker) -> None:
-        """Note who waits for the answers of a request."""
+        """Note who waits for the answers of a request that is to be sent."""
         with self._lock:
             self._waiting[msg_id] = (channel, taker)
+
+    def sending(self, msg_id: str) -> None:
+        """Note that a request is on its way from now on."""
+        with self._lock:
+            if msg_id in self._waiting:
+                self._sent.add(msg_id)
+
+    def unsent(self, msg_id: str) -> None:
+        """Note that a request did not get away, and is to be sent again."""
+        with self._lock:
+            self._sent.discard(msg_id)
 
     def drop(self, msg_id: str) -> Taker | None:
         """Forget a request; gives who waited for it, None where nobody does any more."""
         with self._lock:
+            self._sent.discard(msg_id)
             return self._waiting.pop(msg_id, ("", None))[1]
 
     def take(self, message: Message) -> bool:
@@ -92,14 +105,16 @@ class Requests:
         return True
 
     def waiting(self) -> list[tuple[str, str, Taker]]:
-        """Give every request that is waited for: its id, its channel, and who waits."""
+        """Give every request that was sent and is waited for: its id, its channel, and who waits."""
         with self._lock:
-            return [(msg_id, channel, taker) for msg_id, (channel, taker) in self._waiting.items()]
+            return [(name, *waiting) for name, waiting in self._waiting.items() if name in self._sent]
 
     def fail(self, error: SessionsError, only: Iterable[str] | None = None) -> None:
         """End requests without an answer: all, or these."""
-        for msg_id in [name for name, _, _ in self.waiting()] if only is None else only:
-            taker = self.drop(msg_id)
+        with self._lock:
+            names = list(self._waiting) if only is None else list(only)
+        for name in names:
+            taker = self.drop(name)
             if taker is not None:
                 taker.fail(error)
 

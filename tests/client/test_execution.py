@@ -79,7 +79,7 @@ def test_a_hundred_thousand_lines_come_whole_and_in_order(shared: SessionHandle)
 
 
 def test_running_code_is_interrupted(shared: SessionHandle) -> None:
-    execution = shared.start("import time\nprint('on', flush=True)\nwhile True: time.sleep(0.01)")
+    execution = shared.start("import time\nprint('on\\n', end='', flush=True)\nwhile True: time.sleep(0.01)")
     assert next(execution).text == "on\n"
     execution.interrupt()
     result = execution.result(60)

@@ -15,7 +15,7 @@ from jupyter_sessions.client import kernel as kernels
 from tests.real.server import TOKEN, RealServer, real_server, wait_for
 
 COUNT = "import time\nfor number in range(150):\n    print(number, flush=True)\n    time.sleep(0.02)"
-FOREVER = "import time\nprint('on', flush=True)\nwhile True: time.sleep(0.01)"
+FOREVER = "import time\nprint('on\\n', end='', flush=True)\nwhile True: time.sleep(0.01)"
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,8 @@ def test_a_session_that_ends_says_why(client: SessionsClient) -> None:
             session.run("1")
 
 
-def test_output_goes_on_where_a_killed_server_left_off(tmp_path: Path) -> None:
+def test_output_goes_on_where_a_killed_server_left_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "AWAY", 120.0)
     with real_server(tmp_path) as server, SessionsClient(server.url, TOKEN) as client:
         with client.session("ends-4") as session:
             execution = session.start(COUNT)
