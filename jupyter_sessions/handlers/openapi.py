@@ -173,7 +173,7 @@ def _model_schemas() -> dict[str, Schema]:
 
 
 def _own_schemas() -> dict[str, Schema]:
-    statuses = sorted({kind.status for kind in errors.SessionsError.__subclasses__()})
+    statuses = sorted({kind.status for kind in errors.KINDS})
     whole: Schema = {"type": "integer"}
     labels: Schema = {"type": "object", "additionalProperties": _TEXT}
     error = _object(

@@ -155,3 +155,7 @@ class DeadlineExceeded(SessionsError):
     """The work took longer than its limit."""
 
     code, status, http = 4, "DEADLINE_EXCEEDED", 504
+
+
+KINDS: tuple[type[SessionsError], ...] = tuple(SessionsError.__subclasses__())
+"""The classes that a service answers; a client's own come on top of them."""

@@ -19,7 +19,7 @@ from tests.handlers.scripted import ScriptedSessions
 from tests.handlers.serving import PARENT, ROOT, Rest, embedded, rest, serve
 
 SESSIONS = f"{PARENT}/sessions"
-KINDS = sorted(errors.SessionsError.__subclasses__(), key=lambda kind: kind.code)
+KINDS = sorted(errors.KINDS, key=lambda kind: kind.code)
 
 
 @pytest.fixture

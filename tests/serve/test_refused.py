@@ -124,7 +124,8 @@ async def test_with_no_users_named_there_is_one_with_a_token_made_at_the_start(t
     served = Plain(tmp_path, [OWN], [])
     await served.start()
     try:
-        found = re.fullmatch(r"Jupyter Sessions is served at (\S+) with the token (\S+) \(kept in (.+)\)\n", served.log)
+        said = r"Jupyter Sessions is served at (\S+) with the token (\S+) \(kept in (.+)\)\nCtrl-C stops it; .+\n"
+        found = re.fullmatch(said, served.log)
         assert found is not None, served.log
         url, token, kept = found.groups()
         assert url == f"{served.url}/" and kept_in(Path(kept)) == (f"{token}\n", 0o600)
