@@ -20,10 +20,12 @@ EXAMPLE = (
 )
 TOKEN_EXAMPLE = "Example: `jupyter sessions serve token alice --tokens tokens > alice.token`"  # noqa: S105 - words
 
+EXITS = "Exit codes: 0 it was stopped, 1 it broke, 2 not understood, or it cannot serve so."
+
 app = typer.Typer(invoke_without_command=True, no_args_is_help=False, rich_markup_mode="markdown")
 
 
-@app.callback(epilog=EXAMPLE)
+@app.callback(epilog=f"{EXAMPLE}\n\n{EXITS}")
 def serve(
     context: typer.Context,
     host: Annotated[
@@ -94,7 +96,7 @@ def _become(argv: list[str]) -> None:
     os.execv(argv[0], argv)  # noqa: S606 - this interpreter and a module of ours
 
 
-@app.command(epilog=TOKEN_EXAMPLE)
+@app.command(epilog=f"{TOKEN_EXAMPLE}\n\n{output.EXITS}")
 def token(
     name: Annotated[str, typer.Argument(help="The user; with a service of root the name of their account.")],
     tokens: Annotated[

@@ -13,12 +13,11 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
-import typer
 import yaml
 
 from jupyter_sessions import __version__
 from jupyter_sessions.cli import output
-from jupyter_sessions.cli.main import app
+from jupyter_sessions.cli.commands import COMMANDS, load
 from jupyter_sessions.config.tokens import read_tokens
 from tests.cli.running import command, run
 from tests.doctor.places import Home
@@ -33,7 +32,7 @@ def commands() -> list[tuple[str, ...]]:
         inner = getattr(node, "commands", {})
         return [words, *(found for name in inner for found in below(inner[name], (*words, name)))]
 
-    return below(typer.main.get_command(app), ())
+    return [(), *(found for entry in COMMANDS for found in below(load(entry), (entry.name,)))]
 
 
 @pytest.fixture
@@ -47,7 +46,32 @@ def test_the_version() -> None:
 
 
 def test_there_are_the_commands_of_now() -> None:
-    assert commands() == [(), ("serve",), ("serve", "token"), ("doctor",)]
+    named = "create list get extend history logs exec run console terminate delete kernels locations templates"
+    more = "operations upload download export kernelspec serve doctor"
+    assert {words[0] for words in commands() if words} == {*named.split(), *more.split()}
+    assert {words for words in commands() if len(words) == 2} >= {("serve", "token"), ("operations", "wait")}
+
+
+def test_the_list_of_all_has_each_with_a_line_and_loads_none() -> None:
+    code = (
+        "import sys, atexit\n"
+        "from jupyter_sessions.cli.main import main\n"
+        "rooms = lambda: [name for name in sys.modules if name.startswith('jupyter_sessions.')]\n"
+        "atexit.register(lambda: print(*rooms(), file=sys.stderr))\n"
+        "main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, timeout=60)
+    for entry in COMMANDS:
+        assert re.search(rf"│ {entry.name} +{re.escape(entry.help)}", done.stdout), entry.name
+    light = {"jupyter_sessions.cli", "jupyter_sessions.model", "jupyter_sessions.model.errors"}
+    light |= {f"jupyter_sessions.cli.{name}" for name in ("main", "commands", "completion", "output")}
+    assert set(done.stderr.split()) == light
+
+
+@pytest.mark.parametrize("words", commands())
+def test_flags_are_shown_without_a_type(words: tuple[str, ...]) -> None:
+    shown = run(*words, "--help", env={**os.environ, "COLUMNS": "140"}).stdout
+    assert "bool" not in shown.lower() and "--help" in shown
 
 
 @pytest.mark.parametrize("words", commands())
@@ -57,10 +81,10 @@ def test_every_help_has_an_example_and_no_colour_in_a_pipe(words: tuple[str, ...
     assert re.search(rf"Examples?: jupyter sessions {' '.join(words)}", done.stdout)
 
 
-def test_the_exit_codes_are_documented() -> None:
-    for words in ((), ("doctor",)):
-        text = " ".join(run(*words, "--help").stdout.split())
-        assert output.EXITS in text
+@pytest.mark.parametrize("name", ["", *(entry.name for entry in COMMANDS)])
+def test_the_exit_codes_are_documented(name: str) -> None:
+    text = " ".join(run(*([name] if name else []), "--help").stdout.split())
+    assert "Exit codes: 0 " in text and (name not in ("", "list", "doctor") or output.EXITS in text)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +95,8 @@ def test_the_exit_codes_are_documented() -> None:
         ("doctor", "-o", "xml"),
         ("serve", "--port", "70000"),
         ("serve", "token"),
+        ("extend", "a-session"),
+        ("operation",),
     ],
 )
 def test_what_is_not_understood_exits_with_2_and_says_so_on_stderr(words: tuple[str, ...]) -> None:
