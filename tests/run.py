@@ -50,6 +50,8 @@ NOT_QUICK = [
     "tests/host/test_ends.py",
     *(f"tests/service/test_{name}.py" for name in ("lifecycle", "lifecycle_machine", "crashes")),
 ]
+# The rooms whose tests start servers and commands of their own.
+WAITING = [f"tests/{room}" for room in ("client", "cli", "bridge", "magics")]
 STOCK_TESTS = [
     "tests/services/kernels",
     "tests/services/sessions",
@@ -118,8 +120,14 @@ def lab() -> None:
 
 
 def tests() -> None:
-    """Run the whole suite but for the packages beside."""
-    call(BIN / "python", "-m", "pytest", "--ignore", "tests/beside", "--durations", "15")
+    """Run the whole suite but for the packages beside.
+
+    The rooms that start programs wait more than they work, so two files of theirs run at a time; in the others some
+    tests watch how quickly something is done, and each has the machine for itself.
+    """
+    pytest: list[str | Path] = [BIN / "python", "-m", "pytest", "--durations", "15"]
+    call(*pytest, "--ignore=tests/beside", *(f"--ignore={room}" for room in WAITING))
+    call(*pytest, "--numprocesses=2", "--dist=loadfile", *WAITING)
 
 
 def lowest() -> list[str]:
