@@ -47,7 +47,7 @@ LocationOption = Annotated[
     typer.Option(
         "--location",
         metavar="LOCATION",
-        help="Where names are looked for: projects/P/locations/L or L (else JUPYTER_SESSIONS_LOCATION; else local).",
+        help="The location, projects/P/locations/L or L (else JUPYTER_SESSIONS_LOCATION; else this machine's).",
         rich_help_panel=PANEL,
         show_default=False,
         autocompletion=completion.locations,

@@ -9,6 +9,7 @@ import typer
 
 from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import FormOption, LocationOption, UrlOption, connect, meant
+from jupyter_sessions.cli.description import LabelOption, PropertyOption, described, lengths, pairs
 from jupyter_sessions.cli.words import short
 
 if TYPE_CHECKING:
@@ -26,46 +27,49 @@ DURATION = "seconds, or as 90m, 8h, 2d"
 app = typer.Typer(rich_markup_mode="markdown")
 
 
+NewName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="4 to 63 of a-z, 0-9 and '-'; without one the server makes one.", show_default=False
+    ),
+]
+TemplateOption = Annotated[
+    str,
+    typer.Option("--template", "-t", metavar="NAME", help="What to make it from.", autocompletion=completion.templates),
+]
+KernelOption = Annotated[str, typer.Option(metavar="python|scala", help="The language of its kernels.")]
+ShownOption = Annotated[str, typer.Option(metavar="TEXT", help="What its kernels are called in a picker.")]
+TtlOption = Annotated[str, typer.Option(metavar="DURATION", help=f"Its longest life: {DURATION}.")]
+IdleOption = Annotated[str, typer.Option(metavar="DURATION", help="How long it may be idle, likewise.")]
+FileOption = Annotated[
+    str, typer.Option("--file", "-f", metavar="FILE", help="YAML or JSON of the session; - is stdin.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Any field, as runtimeConfig.version=3; it wins over --file, and the flags above win over it.",
+    ),
+]
+WaitOption = Annotated[bool, typer.Option("--wait", "-w", help="Wait until it is ACTIVE, its steps on stderr.")]
+TimeoutOption = Annotated[str, typer.Option(metavar="DURATION", help="Wait so long at most; the start then goes on.")]
+
+
 @app.command(epilog=f"{EXAMPLE}\n\n{output.EXITS}")
 def create(
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME", help="4 to 63 of a-z, 0-9 and '-'; without one the server makes one.", show_default=False
-        ),
-    ] = "",
-    template: Annotated[
-        str,
-        typer.Option(
-            "--template", "-t", metavar="NAME", help="What to make it from.", autocompletion=completion.templates
-        ),
-    ] = "",
-    label: Annotated[
-        list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE", help="A label; may be repeated.")
-    ] = None,
-    kernel: Annotated[str, typer.Option(metavar="python|scala", help="The language of its kernels.")] = "",
-    display_name: Annotated[str, typer.Option(metavar="TEXT", help="What its kernels are called in a picker.")] = "",
-    property_: Annotated[
-        list[str] | None,
-        typer.Option("--property", "-p", metavar="KEY=VALUE", help="As local:memory=8Gi; may be repeated."),
-    ] = None,
-    ttl: Annotated[str, typer.Option(metavar="DURATION", help=f"Its longest life: {DURATION}.")] = "",
-    idle_ttl: Annotated[str, typer.Option(metavar="DURATION", help="How long it may be idle, likewise.")] = "",
-    file: Annotated[
-        str, typer.Option("--file", "-f", metavar="FILE", help="YAML or JSON of the session; - is stdin.")
-    ] = "",
-    set_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="PATH=VALUE",
-            help='Any field, as environmentConfig.executionConfig.networkTags=["a"]; wins over --file, loses to flags.',
-        ),
-    ] = None,
-    wait: Annotated[bool, typer.Option("--wait", "-w", help="Wait until it is ACTIVE, its steps on stderr.")] = False,
-    timeout: Annotated[
-        str, typer.Option(metavar="DURATION", help="Wait so long at most; the start then goes on.")
-    ] = "",
+    name: NewName = "",
+    template: TemplateOption = "",
+    label: LabelOption = None,
+    kernel: KernelOption = "",
+    display_name: ShownOption = "",
+    property_: PropertyOption = None,
+    ttl: TtlOption = "",
+    idle_ttl: IdleOption = "",
+    file: FileOption = "",
+    set_: SetOption = None,
+    wait: WaitOption = False,
+    timeout: TimeoutOption = "",
     form: FormOption = output.Format.TABLE,
     url: UrlOption = "",
     location: LocationOption = "",
@@ -75,7 +79,6 @@ def create(
     Without --wait it goes on at the server; stderr says how to follow it. Data on stdout: its name, or with
     `-o json` and `-o yaml` all of it.
     """
-    from jupyter_sessions.cli.description import described, lengths, pairs
     from jupyter_sessions.client.durations import nanoseconds
     from jupyter_sessions.model.resources import Session
 

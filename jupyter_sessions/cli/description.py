@@ -6,13 +6,22 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from jupyter_sessions.cli.connection import Misused
 
 if TYPE_CHECKING:
     from jupyter_sessions.model.resources import Message
 
+LabelOption = Annotated[
+    list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE", help="A label; may be repeated.")
+]
+PropertyOption = Annotated[
+    list[str] | None,
+    typer.Option("--property", "-p", metavar="KEY=VALUE", help="As local:memory=8Gi; may be repeated."),
+]
 STDIN = "-"
 TEXTS = ("string", "time", "duration", "enum", "int64")
 """Kinds of fields whose JSON is text: what is given is taken as it is."""

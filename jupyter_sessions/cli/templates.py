@@ -10,6 +10,7 @@ import typer
 
 from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import FilterOption, FormOption, LocationOption, Misused, UrlOption, connect
+from jupyter_sessions.cli.description import LabelOption, PropertyOption
 from jupyter_sessions.cli.rows import show_rows
 from jupyter_sessions.cli.words import length, moment, short
 
@@ -37,13 +38,6 @@ FileOption = Annotated[
 SetOption = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Any field, as runtimeConfig.version=2.3; may be repeated."),
-]
-LabelOption = Annotated[
-    list[str] | None, typer.Option("--label", "-l", metavar="KEY=VALUE", help="A label; may be repeated.")
-]
-PropertyOption = Annotated[
-    list[str] | None,
-    typer.Option("--property", "-p", metavar="KEY=VALUE", help="As local:memory=8Gi; may be repeated."),
 ]
 KernelOption = Annotated[str, typer.Option(metavar="python|scala", help="The language of the kernels.")]
 ShownOption = Annotated[str, typer.Option("--display-name", metavar="TEXT", help="What it is called in lists.")]

@@ -22,16 +22,6 @@ LOADED = (
 )
 ROOMS = {"jupyter_sessions.cli", "jupyter_sessions.client", "jupyter_sessions.model"}
 HEAVY = {"jupyter_server", "tornado", "zmq", "jupyter_client", "traitlets", "IPython", "nbformat", "psutil"}
-    "jupyter_server",
-    "tornado",
-    "zmq",
-    "jupyter_client",
-    "traitlets",
-    "IPython",
-    "nbformat",
-    "psutil",
-    "websocket",
-}
 
 
 @pytest.fixture(scope="module")
