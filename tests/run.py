@@ -134,7 +134,7 @@ def lowest() -> list[str]:
     """Give the lowest version that pyproject.toml allows of each run-time dependency, and of Notebook."""
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     block = text.split("\ndependencies = [", 1)[1].split("]", 1)[0]
-    pinned = [f"{name}=={version}" for name, version in re.findall(r'"([A-Za-z_0-9]+)>=([0-9.]+)', block)]
+    pinned = [f"{name}=={version}" for name, version in re.findall(r'"([A-Za-z0-9_-]+)>=([0-9.]+)', block)]
     assert len(pinned) == block.count('"') // 2, "a dependency names no lowest version"
     notebook = re.findall(r'"notebook>=([0-9.]+)', text)[0]
     return [*pinned, *LOWEST_ALSO, f"notebook=={notebook}"]
