@@ -1,10 +1,11 @@
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 
+import { mainKernel } from '../model/mainkernel';
 import { ISession, title } from '../model/session';
 import { IKernelLinks, IRuntimeSessions } from '../state/tokens';
 
-/** `main`: the session's first kernel, so that variables are shared; `new`: a kernel of its own. */
+/** `main`: the session's main kernel, so that variables are shared; `new`: a kernel of its own. */
 export type Which = 'main' | 'new';
 
 export interface IOpening {
@@ -64,6 +65,7 @@ async function preferenceOf(
         : `it is ${session.state}. Wait until it is ACTIVE, then try again.`;
     throw new Error(`Session “${title(session)}” offers no kernel: ${why}`);
   }
-  const [main] = which === 'main' ? await store.listKernels(session.name) : [];
+  const main =
+    which === 'main' ? mainKernel(session, await store.listKernels(session.name)) : undefined;
   return main ? { name: spec.name, id: main.id } : { name: spec.name };
 }
