@@ -1,22 +1,23 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
 import { mainKernel } from '../src/model/mainkernel';
 
 const KERNELS = [{ id: 'first' }, { id: 'second' }];
 
-describe('the main kernel', () => {
-  it('is the first one where none is marked', () => {
-    expect(mainKernel({}, KERNELS)).toBe(KERNELS[0]);
-    expect(mainKernel({ labels: { team: 'second' } }, KERNELS)).toBe(KERNELS[0]);
-  });
+test('the main kernel is the first one where none is marked', () => {
+  assert.equal(mainKernel({}, KERNELS), KERNELS[0]);
+  assert.equal(mainKernel({ labels: { team: 'second' } }, KERNELS), KERNELS[0]);
+});
 
-  it('is the one that the label names', () => {
-    expect(mainKernel({ labels: { 'main-kernel': 'second' } }, KERNELS)).toBe(KERNELS[1]);
-  });
+test('the main kernel is the one that the label names', () => {
+  assert.equal(mainKernel({ labels: { 'main-kernel': 'second' } }, KERNELS), KERNELS[1]);
+});
 
-  it('is the first one where the marked one does not run any more', () => {
-    expect(mainKernel({ labels: { 'main-kernel': 'gone' } }, KERNELS)).toBe(KERNELS[0]);
-  });
+test('the main kernel is the first one where the marked one runs no more', () => {
+  assert.equal(mainKernel({ labels: { 'main-kernel': 'gone' } }, KERNELS), KERNELS[0]);
+});
 
-  it('is none where none runs', () => {
-    expect(mainKernel({ labels: { 'main-kernel': 'gone' } }, [])).toBeUndefined();
-  });
+test('there is no main kernel where none runs', () => {
+  assert.equal(mainKernel({ labels: { 'main-kernel': 'gone' } }, []), undefined);
 });
