@@ -90,6 +90,10 @@ class Commands(TyperGroup):
                 entry.name, help=entry.help, rich_help_panel=entry.panel, rich_markup_mode=MARKUP
             )
 
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Give the names in the order of the list, whatever typer's own is."""
+        return list(self.commands)
+
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the list of all commands."""
         tidy(self, ctx)

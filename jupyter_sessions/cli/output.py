@@ -96,7 +96,8 @@ def write(data: Mapping[str, Any] | Sequence[Any], form: Format) -> None:
 
         yaml.safe_dump(data, sys.stdout, sort_keys=False, allow_unicode=True)
     else:
-        json.dump(data, sys.stdout, indent=2, ensure_ascii=False)
+        utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+        json.dump(data, sys.stdout, indent=2, ensure_ascii=not utf8)
         sys.stdout.write("\n")
 
 

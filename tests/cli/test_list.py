@@ -67,11 +67,19 @@ def offered(server: RealServer, name: str) -> str:
 
 
 def test_json_yaml_and_names_are_of_the_same_sessions(server: RealServer) -> None:
-    rows = answer(server, "list", "--state", "ACTIVE")
-    assert rows == [server.session("etl-nightly")]
-    assert yaml.safe_load(ran(server, "list", "--state", "active", "-o", "yaml").stdout) == rows
+    # An ACTIVE one's usage goes on.
+    rows = answer(server, "list", "--state", "TERMINATED")
+    assert rows == [server.session("has-ended")]
+    assert yaml.safe_load(ran(server, "list", "--state", "terminated", "-o", "yaml").stdout) == rows
     names = ran(server, "list", "-o", "name").stdout.split()
     assert f"{PARENT}/sessions/etl-nightly" in names and f"{PARENT}/sessions/has-ended" in names
+
+
+def test_a_terminal_that_knows_no_signs(server: RealServer) -> None:
+    plain = {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"}
+    done = ran(server, "list", env=plain)
+    assert done.returncode == 0 and "ACTIVE" in done.stdout and done.stdout.isascii()
+    assert json.loads(ran(server, "list", "-o", "json", "--state", "ACTIVE", env=plain).stdout)
 
 
 def test_filters_and_states(server: RealServer) -> None:
