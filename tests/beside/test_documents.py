@@ -84,8 +84,11 @@ class Notebook:
 
     def text(self, cell: int) -> str:
         """Give what a cell has printed, as the package has saved it."""
-        answer = self.server.jupyter("GET", f"contents/{self.path}")
-        found: list[dict[str, Any]] = answer["content"]["cells"][cell]["outputs"]
+        answer = self.server.http.get(f"{self.server.url}/api/contents/{self.path}", timeout=60)
+        if not answer.ok:
+            # The package writes the file where it stands, so that it may be read half written.
+            return ""
+        found: list[dict[str, Any]] = answer.json()["content"]["cells"][cell]["outputs"]
         return "".join("".join(each.get("text", "")) for each in found)
 
     def close(self) -> None:
