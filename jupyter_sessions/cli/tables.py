@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from jupyter_sessions.model.resources import Session
 
 
+LESSER = ("message", "labels", "kernel", "kernels", "location", "ends")
+"""Columns that a narrow terminal does without, in this order."""
+ELASTIC = {"name": 12, "message": 16, "labels": 12}
+"""Columns that may be cut, to no less than so many letters."""
+GAP = 3
+
+
 def sessions_table(client: SessionsClient, found: Sequence[Session], located: bool) -> Table:
     """Make the table; ``located`` shows each one's location also where all are in one."""
     active = any(one.state is State.ACTIVE for one in found)
@@ -43,19 +50,38 @@ def fill(
             "labels": " ".join(f"{key}={value}" for key, value in sorted(one.labels.items())),
             "message": note(one),
         }
-        for column, text in cells.items():
-            columns.setdefault(column, []).append(output.cell(text))
+        for name, text in cells.items():
+            columns.setdefault(name, []).append(output.cell(text))
         columns["state"][-1] = state_cell(one.state)
     if not located and len({cell.plain for cell in columns["location"]}) == 1:
         del columns["location"]
     columns = {name: cells for name, cells in columns.items() if any(cell.plain for cell in cells)}
-    made = output.table(tuple(columns))
-    for made_column in made.columns:
-        made_column.no_wrap = made_column.header in ("name", "state", "for", "kernel", "kernels", "ends", "message")
-        made_column.overflow = "ellipsis" if made_column.header == "message" else "fold"
-    for row in zip(*columns.values(), strict=True):
+    kept = fitting(columns, output.width())
+    made = output.table(tuple(kept))
+    for column, wide in zip(made.columns, kept.values(), strict=True):
+        column.no_wrap, column.overflow, column.width = True, "ellipsis", wide
+    for row in zip(*(columns[name] for name in kept), strict=True):
         made.add_row(*row)
     return made
+
+
+def fitting(columns: Mapping[str, Sequence[Text]], width: int) -> dict[str, int]:
+    """Give the columns that ``width`` has room for, each with its width.
+
+    The least important go first; of those that may be cut each has its least, and what is left over.
+    """
+    natural = {name: max(len(name), *(cell.cell_len for cell in cells)) for name, cells in columns.items()}
+    kept = {name: min(wide, ELASTIC.get(name, wide)) for name, wide in natural.items()}
+    for name in LESSER:
+        if sum(kept.values()) + GAP * (len(kept) - 1) <= width:
+            break
+        kept.pop(name, None)
+    spare = width - sum(kept.values()) - GAP * (len(kept) - 1)
+    for name in (name for name in ELASTIC if name in kept and spare > 0):
+        more = min(natural[name] - kept[name], spare)
+        kept[name] += more
+        spare -= more
+    return kept
 
 
 def state_cell(state: State) -> Text:

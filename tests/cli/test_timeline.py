@@ -7,6 +7,7 @@ import time
 import pytest
 
 from jupyter_sessions.cli.ends import ends_of
+from jupyter_sessions.cli.tables import fill
 from jupyter_sessions.cli.timeline import drawn, spans_of, widths
 from jupyter_sessions.cli.words import length, moment
 from jupyter_sessions.model.resources import EnvironmentConfig, ExecutionConfig, Session
@@ -86,3 +87,16 @@ def test_ends() -> None:
     busy = ends_of(session, [idle, {"execution_state": "busy", "last_activity": "when?"}])
     assert busy.idle == 0 and busy.word(now).endswith("(age)")
     assert ends_of(advance(session, State.TERMINATING, "", now)).latest == 0
+
+
+def test_a_narrow_table_leaves_out_columns_rather_than_cut_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    labelled = active(ttl=HOUR).model_copy(update={"labels": {"team": "fx"}})
+    failed = advance(active(), State.FAILED, "its host died, perhaps of too little memory", START + HOUR)
+    heads = {}
+    for columns in (200, 70, 40, 20):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        made = fill([labelled, failed], {}, False, START + 2 * HOUR)
+        heads[columns] = [column.header for column in made.columns]
+    assert heads[200] == ["name", "state", "for", "kernel", "ends", "labels", "message"]
+    assert heads[70] == ["name", "state", "for", "kernel", "ends", "labels"]
+    assert heads[40][:3] == heads[20] == ["name", "state", "for"]
