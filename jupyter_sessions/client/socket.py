@@ -22,6 +22,7 @@ SILENCE = 8.0
 """Seconds of silence after which the server is asked whether it is there; after as many more it is not."""
 LARGEST = 10 << 20
 """The largest message that a Jupyter server takes, in bytes."""
+_PROTOCOL = "Sec-WebSocket-Protocol"
 _GONE = (404, 410)
 _REFUSALS = frozenset((1002, 1003, 1007, 1008, 1009, 1013))
 """Codes with which a server closes that will not have what it was sent, or nobody now."""
@@ -46,7 +47,7 @@ class ChannelSocket:
         """Open it until ``end``; raises KernelDied where there is no such kernel, Unauthenticated, ServerGone."""
         limit = min(DIAL, max(end - time.monotonic(), 1.0))
         self._socket = _dial(transport, kernel_id, session_id, limit)
-        self._v1 = self._socket.subprotocol == V1
+        self._v1 = self._socket.getheaders().get(_PROTOCOL.lower()) == V1
         self._asked = False
         self.heard_at = time.monotonic()
         self._socket.settimeout(SILENCE)
@@ -117,13 +118,14 @@ class ChannelSocket:
 def _dial(transport: Transport, kernel_id: str, session_id: str, limit: float) -> Any:
     import websocket
 
+    # Named as its subprotocols, the library would refuse a server that chooses none: that one speaks the legacy form.
+    headers = {**transport.headers(), _PROTOCOL: V1}
     url = f"{transport.url}/api/kernels/{quote(kernel_id)}/channels?session_id={session_id}".replace("http", "ws", 1)
     try:
         return websocket.create_connection(
             url,
             timeout=limit,
-            header=[f"{name}: {value}" for name, value in transport.headers().items()],
-            subprotocols=[V1],
+            header=[f"{name}: {value}" for name, value in headers.items()],
             suppress_origin=True,
             skip_utf8_validation=True,
             enable_multithread=True,

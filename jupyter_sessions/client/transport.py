@@ -173,6 +173,9 @@ class Transport:
         return self._send(self._again, method, path, **options)
 
     def _send(self, http: requests.Session, method: str, path: str, **options: Any) -> requests.Response:
+        if self.verify is not True:
+            # Said of the session alone, the environment's REQUESTS_CA_BUNDLE would come before it.
+            options["verify"] = self.verify
         try:
             return http.request(method, f"{self.url}/{path.lstrip('/')}", allow_redirects=False, **options)
         except requests.exceptions.SSLError as error:
