@@ -27,9 +27,9 @@ class Home:
         return self.root / "data" / "jupyter_sessions"
 
     def environment(self) -> dict[str, str]:
-        """Give the environment a program is started in."""
+        """Give the environment a program is started in, whose output goes to a pipe: no terminal has said its width."""
         places = {f"JUPYTER_{name.upper()}_DIR": str(self.root / name) for name in ("data", "config", "runtime")}
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("JUPYTER")}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("JUPYTER", "COLUMNS"))}
         return {**kept, **places, "HOME": str(self.root), **self.environ}
 
     def configure(self, text: str) -> Path:
