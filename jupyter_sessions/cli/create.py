@@ -9,7 +9,15 @@ import typer
 
 from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import FormOption, LocationOption, UrlOption, connect, meant
-from jupyter_sessions.cli.description import LabelOption, PropertyOption, described, lengths, pairs
+from jupyter_sessions.cli.description import (
+    DURATION,
+    LabelOption,
+    PropertyOption,
+    described,
+    lengths,
+    pairs,
+    seconds,
+)
 from jupyter_sessions.cli.words import short
 
 if TYPE_CHECKING:
@@ -22,7 +30,6 @@ EXAMPLE = (
     "`jupyter sessions create gpu-train --template gpu --property local:memory=8Gi`; "
     "`jupyter sessions get etl-nightly -o yaml | jupyter sessions create etl-copy --file - --set labels.team=fx`"
 )
-DURATION = "seconds, or as 90m, 8h, 2d"
 
 app = typer.Typer(rich_markup_mode="markdown")
 
@@ -79,10 +86,9 @@ def create(
     Without --wait it goes on at the server; stderr says how to follow it. Data on stdout: its name, or with
     `-o json` and `-o yaml` all of it.
     """
-    from jupyter_sessions.client.durations import nanoseconds
     from jupyter_sessions.model.resources import Session
 
-    limit = nanoseconds(timeout, "--timeout") / 10**9 if timeout else None
+    limit = seconds(timeout)
     content = lengths(described(Session, file, set_ or ()))
     # A file may be what `get` wrote of another session: the word of the command goes before its name.
     own = content.pop("name", "")

@@ -23,8 +23,22 @@ PropertyOption = Annotated[
     typer.Option("--property", "-p", metavar="KEY=VALUE", help="As local:memory=8Gi; may be repeated."),
 ]
 STDIN = "-"
+DURATION = "seconds, or as 90m, 8h, 2d"
+"""How a length is written, for the help of options."""
 TEXTS = ("string", "time", "duration", "enum", "int64")
 """Kinds of fields whose JSON is text: what is given is taken as it is."""
+
+
+def seconds(text: str, option: str = "--timeout") -> float | None:
+    """Give a length in seconds, None where none was said; raises Misused that names the option."""
+    from jupyter_sessions.client.durations import nanoseconds
+    from jupyter_sessions.model.errors import InvalidArgument
+    from jupyter_sessions.model.times import SECOND
+
+    try:
+        return nanoseconds(text, option) / SECOND if text else None
+    except InvalidArgument as error:
+        raise Misused(str(error)) from error
 
 
 def read_file(path: str) -> dict[str, Any]:

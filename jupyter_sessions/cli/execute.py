@@ -13,6 +13,7 @@ import typer
 
 from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect
+from jupyter_sessions.cli.description import DURATION, seconds
 from jupyter_sessions.cli.readiness import ready_handle
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def execute(
         str, typer.Option(metavar="ID|new|main", help="Which kernel: by its id, a new one (it stays), or the main one.")
     ] = "main",
     timeout: Annotated[
-        str, typer.Option(metavar="DURATION", help="Interrupt the code after so long: seconds, or as 90m.")
+        str, typer.Option(metavar="DURATION", help=f"Interrupt the code after so long: {DURATION}.")
     ] = "",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Do not name the session and the kernel.")] = False,
     form: Annotated[Answer, typer.Option("-o", "--output", help="How to write what came of it.")] = Answer.TEXT,
@@ -69,7 +70,7 @@ def execute(
     from jupyter_sessions.cli.attending import as_json, attend
 
     asked = Asked.read(words or [], file)
-    limit = _seconds(timeout)
+    limit = seconds(timeout)
     text = form is Answer.TEXT
     with connect(url, location) as client:
         asked.check(client)
@@ -83,12 +84,6 @@ def execute(
     if not text:
         output.write(as_json(attended), output.Format(form.value))
     raise typer.Exit(attended.code)
-
-
-def _seconds(text: str) -> float | None:
-    from jupyter_sessions.client.durations import nanoseconds
-
-    return nanoseconds(text, "--timeout") / 10**9 if text else None
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from jupyter_sessions.cli.connection import (
     connect,
     session_handle,
 )
+from jupyter_sessions.cli.description import DURATION
 
 EXAMPLE = "Examples: `jupyter sessions extend etl-nightly --ttl 2d`; `jupyter sessions extend --idle-ttl 12h --ttl 3d`"
-DURATION = "seconds, or as 90m, 8h, 2d"
 
 app = typer.Typer(rich_markup_mode="markdown")
 

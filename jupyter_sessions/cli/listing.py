@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from jupyter_sessions.cli import output
-from jupyter_sessions.cli.connection import FilterOption, FormOption, LocationOption, UrlOption, connect
+from jupyter_sessions.cli.connection import FilterOption, FormOption, LocationOption, Misused, UrlOption, connect
 
 if TYPE_CHECKING:
     from jupyter_sessions.client.client import SessionsClient
@@ -65,13 +65,11 @@ def list_(
 
 
 def sought(filter_: str, states: Sequence[str]) -> str:
-    """Give one filter of a filter and states; raises InvalidArgument for a state that is none."""
-    from jupyter_sessions.model.errors import FieldViolation, InvalidArgument
-
+    """Give one filter of a filter and states; raises Misused for a state that is none."""
     names = [state.upper() for state in states]
     for name in names:
         if name not in STATES:
-            raise InvalidArgument([FieldViolation("--state", f"must be one of {', '.join(STATES)}, not {name!r}")])
+            raise Misused(f"--state {name}: must be one of {', '.join(STATES)}")
     # OR binds tighter than AND there; brackets would move the columns that an error names.
     either = " OR ".join(f"state = {name}" for name in names)
     return " AND ".join(part for part in (filter_, either) if part)
@@ -121,8 +119,3 @@ def nothing(wanted: Wanted) -> str:
         return f"no session matches {wanted.filter}"
     where = "anywhere" if wanted.everywhere else f"in {wanted.client.location}"
     return f"there is no session {where}; to make one: jupyter sessions create NAME --wait"
-
-
-def locations_of(found: Iterable[Session]) -> set[str]:
-    """Give the locations that sessions are in."""
-    return {one.name.partition("/sessions/")[0] for one in found}

@@ -35,12 +35,9 @@ def logs(
     """Write a session's log: stdout and stderr of its host and its kernels, also after its end."""
     with connect(url, location) as client:
         session = session_handle(client, name)
-        try:
-            for piece in _pieces(client.calls, session.name, follow, tail):
-                sys.stdout.write(piece)
-                sys.stdout.flush()
-        except KeyboardInterrupt:
-            raise typer.Exit(output.INTERRUPTED) from None
+        for piece in _pieces(client.calls, session.name, follow, tail):
+            sys.stdout.write(piece)
+            sys.stdout.flush()
         if follow:
             ended = session.refresh()
             output.say(f"{session.id} is {ended.state.name}: {ended.state_message or 'no reason given'}")

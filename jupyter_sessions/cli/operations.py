@@ -9,6 +9,7 @@ import typer
 
 from jupyter_sessions.cli import output
 from jupyter_sessions.cli.connection import FilterOption, FormOption, LocationOption, UrlOption, connect
+from jupyter_sessions.cli.description import DURATION, seconds
 from jupyter_sessions.cli.rows import show_rows
 from jupyter_sessions.cli.words import length, moment, short
 
@@ -71,7 +72,7 @@ def delete(name: Name, url: UrlOption = "", location: LocationOption = "") -> No
 def wait(
     name: Name,
     timeout: Annotated[
-        str, typer.Option(metavar="DURATION", help="Wait so long at most: seconds, or as 10m; it then goes on.")
+        str, typer.Option(metavar="DURATION", help=f"Wait so long at most: {DURATION}; it then goes on.")
     ] = "",
     form: FormOption = output.Format.TABLE,
     url: UrlOption = "",
@@ -79,10 +80,9 @@ def wait(
 ) -> None:
     """Wait until an operation has ended, and show it; what failed exits with 1."""
     from jupyter_sessions.cli.progress import Steps
-    from jupyter_sessions.client.durations import nanoseconds
     from jupyter_sessions.client.operation import OperationHandle
 
-    limit = nanoseconds(timeout, "--timeout") / 10**9 if timeout else None
+    limit = seconds(timeout)
     with connect(url, location) as client:
         handle = OperationHandle(client, client.operations.get(name))
         try:

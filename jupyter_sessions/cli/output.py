@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ EXITS = "Exit codes: 0 all is well, 1 faults or a failure, 2 not understood, 3 a
 
 UNBROKEN = 10_000
 """Columns of what is no terminal."""
+_ACTS = re.compile("[\x7f-\x9f]")
+"""What JSON leaves as it is and a terminal may act on."""
 
 
 class Format(str, enum.Enum):
@@ -96,9 +99,14 @@ def write(data: Mapping[str, Any] | Sequence[Any], form: Format) -> None:
 
         yaml.safe_dump(data, sys.stdout, sort_keys=False, allow_unicode=True)
     else:
-        utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-        json.dump(data, sys.stdout, indent=2, ensure_ascii=not utf8)
-        sys.stdout.write("\n")
+        print(as_json(data, indent=2))
+
+
+def as_json(data: Mapping[str, Any] | Sequence[Any], indent: int | None = None) -> str:
+    """Give JSON in signs that stdout has, and without those that a terminal would act on."""
+    utf8 = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    text = json.dumps(data, indent=indent, ensure_ascii=not utf8)
+    return _ACTS.sub(lambda sign: f"\\u{ord(sign[0]):04x}", text)
 
 
 def names(found: Iterable[str]) -> None:

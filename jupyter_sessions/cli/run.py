@@ -16,6 +16,7 @@ import typer
 
 from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect, meant
+from jupyter_sessions.cli.description import DURATION, seconds
 from jupyter_sessions.cli.words import first_line, length, short
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def run(
     ] = "",
     inplace: Annotated[bool, typer.Option("--inplace", help="Write it over the notebook itself.")] = False,
     timeout: Annotated[
-        str, typer.Option(metavar="DURATION", help="Interrupt a cell that takes longer: seconds, or as 90m.")
+        str, typer.Option(metavar="DURATION", help=f"Interrupt a cell that takes longer: {DURATION}.")
     ] = "",
     allow_errors: Annotated[bool, typer.Option("--allow-errors", help="Go on after a cell that raised.")] = False,
     keep: Annotated[bool, typer.Option("--keep", help="Leave a session that was made for it running.")] = False,
@@ -88,7 +89,7 @@ def run(
 
     target = _target(notebook, file, inplace)
     nodes = _read(notebook, target)
-    limit = _seconds(timeout)
+    limit = seconds(timeout)
     with connect(url, location) as client:
         name = session if session or template else client.only().name
         wanted = Wanted(
@@ -124,12 +125,6 @@ def _read(notebook: Path, target: Path) -> Any:
         raise Misused(f"{notebook} cannot be run: {error}") from error
     clear(nodes)
     return nodes
-
-
-def _seconds(text: str) -> float | None:
-    from jupyter_sessions.client.durations import nanoseconds
-
-    return nanoseconds(text, "--timeout") / 10**9 if text else None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import typer
 
 from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import FilterOption, FormOption, LocationOption, Misused, UrlOption, connect
-from jupyter_sessions.cli.description import LabelOption, PropertyOption
+from jupyter_sessions.cli.description import DURATION, LabelOption, PropertyOption
 from jupyter_sessions.cli.rows import show_rows
 from jupyter_sessions.cli.words import length, moment, short
 
@@ -42,7 +42,7 @@ SetOption = Annotated[
 KernelOption = Annotated[str, typer.Option(metavar="python|scala", help="The language of the kernels.")]
 ShownOption = Annotated[str, typer.Option("--display-name", metavar="TEXT", help="What it is called in lists.")]
 DescriptionOption = Annotated[str, typer.Option(metavar="TEXT", help="What it is for.")]
-TtlOption = Annotated[str, typer.Option(metavar="DURATION", help="A session's longest life: seconds, or as 8h.")]
+TtlOption = Annotated[str, typer.Option(metavar="DURATION", help=f"A session's longest life: {DURATION}.")]
 IdleOption = Annotated[str, typer.Option(metavar="DURATION", help="How long a session may be idle, likewise.")]
 
 

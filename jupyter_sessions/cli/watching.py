@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import queue
 import sys
 import threading
@@ -57,7 +56,7 @@ def _write_change(change: Change, form: output.Format) -> None:
     if form is output.Format.NAME:
         output.names([change.session])
     elif form is output.Format.JSON:
-        print(json.dumps(told, ensure_ascii=False))
+        print(output.as_json(told))
     elif form is output.Format.YAML:
         print("---")
         output.write(told, form)
@@ -160,5 +159,5 @@ class _Screen:
         rows: list[RenderableType] = [Text(nothing(self._wanted))]
         if self._found:
             rows = [fill(self._found, self._kernels, self._wanted.everywhere, now)]
-        rows += [Text(f"{place} does not answer", "yellow") for place in self._wanted.unreachable]
+        rows += [output.cell(f"{place} does not answer", "yellow") for place in self._wanted.unreachable]
         return Group(*rows, Text("Ctrl-C ends this", "dim"))

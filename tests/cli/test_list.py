@@ -96,7 +96,17 @@ def test_filters_and_states(server: RealServer) -> None:
     faulty = ran(server, "list", "--filter", "state =")
     assert (faulty.returncode, faulty.stdout) == (1, "") and "filter: column 8" in faulty.stderr
     none = ran(server, "list", "--state", "READY")
-    assert none.returncode == 1 and "--state: must be one of CREATING, ACTIVE" in none.stderr
+    assert none.returncode == 2 and "--state READY: must be one of CREATING, ACTIVE" in none.stderr
+
+
+@pytest.mark.parametrize("form", ["table", "json", "yaml"])
+def test_nothing_from_elsewhere_acts_on_a_terminal(server: RealServer, form: str) -> None:
+    shown = "red \x1b[31m, red again \x9b31m"
+    server.call("POST", f"{PARENT}/sessions", {"jupyterSession": {"displayName": shown}}, sessionId=f"acts-{form}")
+    server.until(f"acts-{form}", "ACTIVE")
+    told = ran(server, "get", f"acts-{form}", "-o", form).stdout
+    assert "red again" in told and not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", told)
+    assert form == "table" or yaml.safe_load(told)["jupyterSession"]["displayName"] == shown
 
 
 def test_a_pipe_that_closes_early_is_no_fault(server: RealServer) -> None:
