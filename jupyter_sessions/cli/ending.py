@@ -130,13 +130,25 @@ class Chosen:
         if self.yes:
             return
         if sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
-            if not typer.confirm(f"{question}?", err=True):
+            try:
+                agreed = _agreed(question)
+            except KeyboardInterrupt:
+                output.say("\nnothing was done")
+                raise
+            if not agreed:
                 output.say("nothing was done")
                 raise typer.Exit(output.FAULTS)
         elif must:
             raise Misused(f"{question}? Say --yes, for there is no terminal to ask on")
         else:
             output.say(question)
+
+
+def _agreed(question: str) -> bool:
+    """Ask on stderr, for stdout holds data; all but a yes is a no."""
+    sys.stderr.write(output.plain(f"{question}? [y/N]: "))
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 @dataclass

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.cli.beside import answer, ran
-from tests.cli.terminals import terminal
+from tests.cli.beside import answer, environment, ran
+from tests.cli.running import command
+from tests.cli.terminals import CTRL_C, terminal
 from tests.real.server import PARENT, RealServer, real_server
 
 
@@ -72,12 +76,29 @@ def test_all_that_match_need_a_yes_where_nobody_can_be_asked(server: RealServer)
 
 def test_all_on_a_terminal_is_asked_about(server: RealServer) -> None:
     server.create("asked-about", labels={"group": "asked"})
-    for answered, code in (("n", 1), ("y", 0)):
+    for answered, code in ((CTRL_C, 130), ("\x04", 1), ("n\n", 1), ("y\n", 0)):
         with terminal(server, "terminate", "--all", "--filter", "labels.group = asked") as screen:
             screen.until("Terminate 1: asked-about?")
-            screen.type(f"{answered}\n")
+            screen.type(answered)
             assert screen.end() == code
+            assert ("nothing was done" in screen.text) is (code != 0)
     assert server.session("asked-about")["state"] == "TERMINATED"
+
+
+def test_a_question_is_not_among_the_data(server: RealServer) -> None:
+    server.create("piped-one", labels={"group": "piped"})
+    words = command("delete", "--all", "--filter", "labels.group = piped")
+    ours, theirs = pty.openpty()
+    try:
+        with subprocess.Popen(
+            words, stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, env=environment(server)
+        ) as it:
+            os.write(ours, b"y\n")
+            out, _ = it.communicate(timeout=60)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert (it.returncode, out) == (0, b"piped-one\n")
 
 
 @pytest.mark.parametrize("words", [("a-session", "--all"), ("--filter", "state = ACTIVE")])
