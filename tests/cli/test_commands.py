@@ -45,6 +45,13 @@ def test_the_version() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{__version__}\n", "")
 
 
+def test_beside_the_client_alone_it_says_what_is_missing() -> None:
+    code = "import sys\nsys.modules['typer'] = None\nfrom jupyter_sessions.cli.main import main\nmain()"
+    done = subprocess.run([sys.executable, "-c", code, "list"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (output.BROKEN, "") and len(done.stderr.splitlines()) == 1
+    assert "needs typer" in done.stderr and "pip install jupyter_sessions" in done.stderr
+
+
 def test_there_are_the_commands_of_now() -> None:
     named = "create list get extend history logs exec run console terminate delete kernels locations templates"
     more = "operations upload download export kernelspec serve doctor"
@@ -64,7 +71,7 @@ def test_the_list_of_all_has_each_with_a_line_and_loads_none() -> None:
     for entry in COMMANDS:
         assert re.search(rf"│ {entry.name} +{re.escape(entry.help)}", done.stdout), entry.name
     light = {"jupyter_sessions.cli", "jupyter_sessions.model", "jupyter_sessions.model.errors"}
-    light |= {f"jupyter_sessions.cli.{name}" for name in ("main", "commands", "completion", "output")}
+    light |= {f"jupyter_sessions.cli.{name}" for name in ("main", "app", "commands", "completion", "output")}
     assert set(done.stderr.split()) == light
 
 
@@ -213,7 +220,7 @@ def test_what_a_server_says_does_not_act_on_the_terminal() -> None:
 
 def test_the_program_that_starts_others_loads_none_of_the_server() -> None:
     code = (
-        "import sys, jupyter_sessions.cli.main\n"
+        "import sys, jupyter_sessions.cli.app\n"
         "print(*[n for n in sys.modules if n.startswith(('tornado', 'jupyter_server', 'jupyter_sessions.s', 'pydantic',"
         " 'jupyter_sessions.doctor', 'requests'))])"
     )
