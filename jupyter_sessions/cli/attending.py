@@ -64,7 +64,7 @@ def attend(
         with Interrupts(turn.interrupt) as interrupts:
             if question is not None:
                 question.interrupts = interrupts
-            execution = turn.of(connection.execute(code, allow_stdin=asks, on_input=question))
+            execution = turn.of(connection.execute(code, allow_stdin=asks, on_input=question, keep=False))
             try:
                 attended.result, late = _wait(execution, show, limit)
                 streams.flush()

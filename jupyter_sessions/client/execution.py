@@ -85,7 +85,7 @@ class Execution(Iterator[Output]):
     One thread reads it; ``interrupt`` may be called from any.
     """
 
-    def __init__(self, connection: KernelConnection, on_input: OnInput | None) -> None:
+    def __init__(self, connection: KernelConnection, on_input: OnInput | None, keep: bool = True) -> None:
         self.msg_id = ""
         self._connection = connection
         self._on_input = on_input
@@ -95,7 +95,7 @@ class Execution(Iterator[Output]):
         self._idle = False
         self._ended = False
         self._failure: SessionsError | None = None
-        self._outputs = _Outputs()
+        self._outputs = _Outputs(keep)
         self._breaks = 0
 
     @property
@@ -244,13 +244,20 @@ def _failure(reply: dict[str, Any]) -> ExecutionFailed:
 
 
 class _Outputs:
-    """Outputs in order; of pieces of one stream that follow each other, the text alone is kept."""
+    """Outputs in order; of pieces of one stream that follow each other, the text alone is kept.
 
-    def __init__(self) -> None:
+    Without ``keep`` the last expression's is the only one.
+    """
+
+    def __init__(self, keep: bool) -> None:
+        self._keep = keep
         self._kept: list[tuple[Output, list[str]]] = []
 
     def add(self, output: Output) -> None:
         """Take the next one."""
+        if not self._keep:
+            self._kept = [(output, [])] if output.type == "execute_result" else self._kept
+            return
         if output.type != "stream":
             self._kept.append((output, []))
             return

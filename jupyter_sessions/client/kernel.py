@@ -179,12 +179,14 @@ class KernelConnection:
         stop_on_error: bool = True,
         user_expressions: Mapping[str, str] | None = None,
         on_input: OnInput | None = None,
+        keep: bool = True,
     ) -> Execution:
         """Begin to run code; raises KernelDied, ServerGone where it cannot be sent.
 
         What comes is kept until the execution is read. With ``allow_stdin``, ``on_input`` answers what the code asks.
+        ``keep``: its result holds all outputs; without it, for code that prints without end, the last expression's.
         """
-        execution = Execution(self, on_input)
+        execution = Execution(self, on_input, keep)
         content = {
             "code": code,
             "silent": silent,

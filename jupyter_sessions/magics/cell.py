@@ -80,7 +80,7 @@ def _check(asked: argparse.Namespace) -> None:
 def _in_front(context: Context, connection: KernelConnection, cell: str, interrupts: Interrupts) -> None:
     shown = Shown(context.front, connection.kernel_id)
     ask = asker(interrupts) if context.front.asks else None
-    execution = connection.execute(cell, allow_stdin=ask is not None, on_input=ask)
+    execution = connection.execute(cell, allow_stdin=ask is not None, on_input=ask, keep=False)
     try:
         result = follow(execution, shown, interrupts)
     except KeyboardInterrupt:

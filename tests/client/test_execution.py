@@ -41,6 +41,13 @@ def test_what_is_printed_shown_and_given_back(shared: SessionHandle) -> None:
     assert again.execution_count > result.execution_count
 
 
+def test_outputs_need_not_be_kept(shared: SessionHandle) -> None:
+    execution = shared.connect().execute("for n in range(3): print(n)\ndisplay('shown')\n6 * 7", keep=False)
+    assert {one.type for one in execution} == {"stream", "display_data", "execute_result"}
+    result = execution.result()
+    assert [one.type for one in result.outputs] == ["execute_result"] and result.data == {"text/plain": "42"}
+
+
 def test_outputs_arrive_before_the_end(shared: SessionHandle) -> None:
     execution = shared.start("print('first', flush=True)\nanswer = input('and? ')\nprint(answer)", on_input=typed)
     asked.clear()
