@@ -9,7 +9,7 @@ import typer
 
 from jupyter_sessions.cli import output
 from jupyter_sessions.cli.connection import LocationOption, Misused, NameArgument, UrlOption, connect
-from jupyter_sessions.cli.words import short
+from jupyter_sessions.model.words import short
 
 if TYPE_CHECKING:
     from jupyter_client.manager import KernelManager

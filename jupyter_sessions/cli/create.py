@@ -18,7 +18,7 @@ from jupyter_sessions.cli.description import (
     pairs,
     seconds,
 )
-from jupyter_sessions.cli.words import short
+from jupyter_sessions.model.words import short
 
 if TYPE_CHECKING:
     from jupyter_sessions.client.client import SessionsClient

@@ -70,14 +70,15 @@ def known_kernels(client: SessionsClient, session: Session) -> Sequence[Mapping[
 def _show(session: Session, kernels: Sequence[Mapping[str, Any]]) -> None:
     from rich.table import Table
 
-    from jupyter_sessions.cli.words import SIGNS, STYLES
+    from jupyter_sessions.cli.words import STYLES
+    from jupyter_sessions.model.words import SIGNS
 
     made = Table.grid(padding=(0, 2, 0, 0))
     made.add_column(style="bold", no_wrap=True)
     made.add_column(overflow="fold")
     for word, text in facts(session, kernels, time.time_ns()):
         style = STYLES.get(session.state, "") if word == "state" else ""
-        shown = f"{SIGNS.get(session.state, '?')} {text}" if word == "state" else text
+        shown = f"{SIGNS[session.state]} {text}" if word == "state" else text
         made.add_row(word, output.cell(shown, style))
     output.show(made)
 
@@ -85,8 +86,9 @@ def _show(session: Session, kernels: Sequence[Mapping[str, Any]]) -> None:
 def facts(session: Session, kernels: Sequence[Mapping[str, Any]], now: int) -> Iterator[tuple[str, str]]:
     """Give what is known of a session as pairs of words; what is not set is left out."""
     from jupyter_sessions.cli.ends import ends_of
-    from jupyter_sessions.cli.words import exact, kernel_word, length, short, since
+    from jupyter_sessions.cli.words import exact, kernel_word, since
     from jupyter_sessions.model.states import State
+    from jupyter_sessions.model.words import length, short
 
     ends = f", {ends_of(session, kernels).sentence(now)}" if session.state is State.ACTIVE else ""
     shown = session.jupyter_session.display_name if session.jupyter_session else ""
@@ -113,8 +115,10 @@ def facts(session: Session, kernels: Sequence[Mapping[str, Any]], now: int) -> I
 
 
 def _kernel(kernel: Mapping[str, Any]) -> str:
+    from jupyter_sessions.client.values import readable
+
     memory = (kernel.get("usage") or {}).get("memory_bytes")
-    used = f"  {memory / (1 << 20):.0f} MiB" if memory else ""
+    used = f"  {readable(memory)}" if memory else ""
     return f"{kernel.get('id')}  {kernel.get('name')}  {kernel.get('execution_state')}{used}"
 
 

@@ -12,6 +12,7 @@ import typer
 
 from jupyter_sessions.cli import output
 from jupyter_sessions.cli.programs import command
+from jupyter_sessions.model.words import plain
 
 PROGRAM = "jupyter_sessions.doctor"
 EXAMPLE = "Examples: `jupyter sessions doctor`; `jupyter sessions doctor -o json | jq '.findings[] | .remedy'`"
@@ -50,7 +51,7 @@ def doctor(
         _show(findings)
     elif form is output.Format.NAME:
         for name in dict.fromkeys(str(row["check"]) for row in findings):
-            print(output.plain(name))
+            print(plain(name))
     else:
         output.write({**report, "findings": findings}, form)
     faults = sum(row["level"] == "fault" for row in findings)
@@ -103,4 +104,4 @@ def _lines(findings: Sequence[Mapping[str, Any]]) -> None:
         words = "; ".join(word for word in (what, row["why"]) if word) + (
             f" → {row['remedy']}" if row["remedy"] else ""
         )
-        print(output.plain(f"{row['level']:5}  {row['check']:{room}}  {words}".replace("\n", " ")))
+        print(plain(f"{row['level']:5}  {row['check']:{room}}  {words}".replace("\n", " ")))

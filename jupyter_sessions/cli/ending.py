@@ -11,7 +11,8 @@ import typer
 
 from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import FilterOption, FormOption, LocationOption, Misused, UrlOption, connect, meant
-from jupyter_sessions.cli.words import first_line, short
+from jupyter_sessions.cli.words import first_line
+from jupyter_sessions.model.words import plain, short
 
 if TYPE_CHECKING:
     from jupyter_sessions.client.client import SessionsClient
@@ -146,7 +147,7 @@ class Chosen:
 
 def _agreed(question: str) -> bool:
     """Ask on stderr, for stdout holds data; all but a yes is a no."""
-    sys.stderr.write(output.plain(f"{question}? [y/N]: "))
+    sys.stderr.write(plain(f"{question}? [y/N]: "))
     sys.stderr.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -18,6 +18,7 @@ from jupyter_sessions.cli.connection import (
     session_handle,
 )
 from jupyter_sessions.cli.description import DURATION
+from jupyter_sessions.model.words import plain
 
 EXAMPLE = "Examples: `jupyter sessions extend etl-nightly --ttl 2d`; `jupyter sessions extend --idle-ttl 12h --ttl 3d`"
 
@@ -38,8 +39,8 @@ def extend(
     """Change how long a session may live and be idle, and say when it ends now."""
     from jupyter_sessions.cli.detail import known_kernels
     from jupyter_sessions.cli.ends import ends_of
-    from jupyter_sessions.cli.words import short
     from jupyter_sessions.model import wire
+    from jupyter_sessions.model.words import short
 
     if not ttl and not idle_ttl:
         raise Misused("say how long: --ttl, --idle-ttl or both")
@@ -49,6 +50,6 @@ def extend(
             output.names([session.name])
         elif form is output.Format.TABLE:
             ends = ends_of(session, known_kernels(client, session))
-            print(output.plain(f"{short(session.name)} {ends.sentence(time.time_ns())}"))
+            print(plain(f"{short(session.name)} {ends.sentence(time.time_ns())}"))
         else:
             output.write(wire.dump(session), form)

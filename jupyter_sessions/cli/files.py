@@ -13,6 +13,7 @@ import typer
 from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect
 from jupyter_sessions.cli.readiness import ready_handle
+from jupyter_sessions.model.words import plain
 
 UP = (
     "Examples: `jupyter sessions upload data.csv`; `jupyter sessions upload *.csv --session etl-nightly --to input/`; "
@@ -22,7 +23,6 @@ DOWN = (
     "Examples: `jupyter sessions download out/result.parquet`; `jupyter sessions download a.csv b.csv --session "
     "etl-nightly --to results`"
 )
-KIBI = 1024
 
 SessionOption = Annotated[
     str,
@@ -60,12 +60,14 @@ def upload(
             raise Misused(f"{file} {fault}")
     if len(files) > 1 and to and not to.endswith("/"):
         raise Misused(f"{len(files)} files go into a directory: write it with a slash, --to {to}/")
+    from jupyter_sessions.client.values import readable
+
     with connect(url, location) as client, ready_handle(client, session or None) as handle:
         for file in files:
             target = to + file.name if to.endswith("/") else to
             with _progress(file.name) as progress:
                 sent = handle.upload(file, target, progress=progress, kernel=kernel)
-            output.say(f"{file} → {handle.id}:{sent.name} ({size(sent.size)})")
+            output.say(f"{file} → {handle.id}:{sent.name} ({readable(sent.size)})")
 
 
 @app.command(epilog=f"{DOWN}\n\n{output.EXITS}")
@@ -83,12 +85,14 @@ def download(
     location: LocationOption = "",
 ) -> None:
     """Copy files from where a session's kernel runs; without --to into the current directory."""
+    from jupyter_sessions.client.values import readable
+
     targets = _targets(files, to, force)
     with connect(url, location) as client, ready_handle(client, session or None) as handle:
         for source, target in zip(files, targets, strict=True):
             with _progress(target.name) as progress:
                 path = handle.download(source, target, progress=progress, kernel=kernel)
-            output.say(f"{handle.id}:{source} → {path} ({size(path.stat().st_size)})")
+            output.say(f"{handle.id}:{source} → {path} ({readable(path.stat().st_size)})")
             print(path)
 
 
@@ -113,16 +117,6 @@ def _targets(files: Sequence[str], to: Path | None, force: bool) -> list[Path]:
     return targets
 
 
-def size(number: int) -> str:
-    """Give a number of bytes for people."""
-    value = float(number)
-    for unit in ("bytes", "KiB", "MiB", "GiB"):
-        if value < KIBI or unit == "GiB":
-            return f"{number} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
-        value /= KIBI
-    return f"{number} bytes"
-
-
 @contextlib.contextmanager
 def _progress(name: str) -> Iterator[Callable[[int, int], None] | None]:
     """Show on a terminal's stderr how much of a file has gone; give what is to be called with the bytes and all."""
@@ -134,5 +128,5 @@ def _progress(name: str) -> Iterator[Callable[[int, int], None] | None]:
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task(output.plain(name), total=None)
+        task = shown.add_task(plain(name), total=None)
         yield lambda done, whole: shown.update(task, completed=done, total=whole)

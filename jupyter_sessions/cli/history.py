@@ -16,6 +16,7 @@ from jupyter_sessions.cli.connection import (
     connect,
     session_handle,
 )
+from jupyter_sessions.model.words import plain
 
 if TYPE_CHECKING:
     from jupyter_sessions.cli.timeline import Span
@@ -83,23 +84,25 @@ def _headline(client: SessionsClient, session: Session) -> None:
 
     from jupyter_sessions.cli.detail import known_kernels
     from jupyter_sessions.cli.ends import ends_of
-    from jupyter_sessions.cli.words import SIGNS, STYLES, short, since
+    from jupyter_sessions.cli.words import STYLES, since
     from jupyter_sessions.model.states import State
+    from jupyter_sessions.model.words import SIGNS, short
 
     now, state = time.time_ns(), session.state
-    line = Text(f"{SIGNS.get(state, '?')} {short(session.name)} {state.name}", STYLES.get(state, ""))
+    line = Text(f"{SIGNS[state]} {short(session.name)} {state.name}", STYLES.get(state, ""))
     line.append(f"  {since(session, now)}", "default")
     if state is State.ACTIVE:
         line.append(f"  {ends_of(session, known_kernels(client, session)).sentence(now)}", "default")
     elif session.state_message:
-        line.append(f"  {output.plain(session.state_message)}", "default")
+        line.append(f"  {plain(session.state_message)}", "default")
     output.show(line)
     print()
 
 
 def _table(spans: list[Span]) -> Any:
     from jupyter_sessions.cli.tables import state_cell
-    from jupyter_sessions.cli.words import exact, first_line, length
+    from jupyter_sessions.cli.words import exact, first_line
+    from jupyter_sessions.model.words import length
 
     made = output.table(("began", "state", "for", "message"))
     for column in made.columns[:-1]:

@@ -30,7 +30,6 @@ EXAMPLE = (
     "Examples: `jupyter sessions kernels etl-nightly`; `jupyter sessions kernels etl-nightly --interrupt main`; "
     "`jupyter sessions kernels -o name`"
 )
-MEBI = 1 << 20
 MAIN, NEW = "main", "new"
 COLUMNS = ("id", "name", "state", "last activity", "cpu", "memory", "connections", "main")
 
@@ -85,6 +84,8 @@ def _list(session: SessionHandle, form: output.Format) -> None:
 
 def row(kernel: Mapping[str, Any], main: str) -> list[str]:
     """Give a kernel's cells."""
+    from jupyter_sessions.client.values import readable
+
     usage = kernel.get("usage") or {}
     cpu, memory = usage.get("cpu_percent"), usage.get("memory_bytes")
     return [
@@ -93,7 +94,7 @@ def row(kernel: Mapping[str, Any], main: str) -> list[str]:
         str(kernel.get("execution_state", "")),
         _moment(kernel.get("last_activity")),
         "" if cpu is None else f"{cpu:.0f}%",
-        "" if not memory else f"{memory / MEBI:.0f} MiB",
+        readable(memory) if memory else "",
         str(kernel.get("connections", "")),
         "*" if kernel["id"] == main else "",
     ]

@@ -17,7 +17,7 @@ import typer
 
 from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import FormOption, LocationOption, Misused, UrlOption, connect
-from jupyter_sessions.cli.words import short
+from jupyter_sessions.model.words import short
 
 if TYPE_CHECKING:
     from jupyter_sessions.bridge.wanted import Wanted

@@ -10,8 +10,8 @@ import typer
 from jupyter_sessions.cli import output
 from jupyter_sessions.cli.connection import FormOption, UrlOption, connect
 from jupyter_sessions.cli.rows import show_rows
-from jupyter_sessions.cli.words import length
 from jupyter_sessions.model.times import parse_duration
+from jupyter_sessions.model.words import length
 
 if TYPE_CHECKING:
     from jupyter_sessions.model.api import Location

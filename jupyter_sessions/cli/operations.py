@@ -11,7 +11,8 @@ from jupyter_sessions.cli import output
 from jupyter_sessions.cli.connection import FilterOption, FormOption, LocationOption, UrlOption, connect
 from jupyter_sessions.cli.description import DURATION, seconds
 from jupyter_sessions.cli.rows import show_rows
-from jupyter_sessions.cli.words import length, moment, short
+from jupyter_sessions.cli.words import moment
+from jupyter_sessions.model.words import length, short
 
 if TYPE_CHECKING:
     from jupyter_sessions.model.resources import Operation

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from jupyter_sessions.model.words import plain
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
@@ -34,11 +36,6 @@ class Format(str, enum.Enum):
     JSON = "json"
     YAML = "yaml"
     NAME = "name"
-
-
-def plain(text: str) -> str:
-    """Give a text without what a terminal would act on: an answer from elsewhere may hold anything."""
-    return "".join(sign if sign.isprintable() or sign == "\n" else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 def cell(text: str, style: str = "") -> Text:

@@ -11,8 +11,9 @@ from types import FrameType, TracebackType
 from typing import TYPE_CHECKING
 
 from jupyter_sessions.cli import output
-from jupyter_sessions.cli.words import first_line, length, short
+from jupyter_sessions.cli.words import first_line
 from jupyter_sessions.model.times import SECOND
+from jupyter_sessions.model.words import length, plain, short
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -69,7 +70,7 @@ class Steps:
     def _line(self, sign: str, now: int) -> Text:
         from rich.text import Text
 
-        words = output.plain(f"{sign} {length(now - self._since):>7}  {self._name} {self._words}")
+        words = plain(f"{sign} {length(now - self._since):>7}  {self._name} {self._words}")
         return Text(words, no_wrap=True, overflow="ellipsis")
 
 

@@ -17,7 +17,8 @@ import typer
 from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect, meant
 from jupyter_sessions.cli.description import DURATION, seconds
-from jupyter_sessions.cli.words import first_line, length, short
+from jupyter_sessions.cli.words import first_line
+from jupyter_sessions.model.words import length, plain, short
 
 if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
@@ -321,7 +322,7 @@ class Shown:
         if self._status is not None:
             from rich.text import Text
 
-            self._status.update(Text(f"cell {number} of {count}: {output.plain(first_line(source))[:60]}"))
+            self._status.update(Text(f"cell {number} of {count}: {plain(first_line(source))[:60]}"))
 
     def ended(self, number: int, count: int, nanoseconds: int, failed: bool) -> None:
         """Tell that a cell has run."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.cli import output
 from jupyter_sessions.cli.ends import ends_of, kernels_by_session
-from jupyter_sessions.cli.words import SIGNS, STYLES, kernel_word, length, note, short
+from jupyter_sessions.cli.words import STYLES, kernel_word, note
 from jupyter_sessions.model.states import State
+from jupyter_sessions.model.words import SIGNS, length, short
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -86,4 +87,4 @@ def fitting(columns: Mapping[str, Sequence[Text]], width: int) -> dict[str, int]
 
 def state_cell(state: State) -> Text:
     """Give a state's cell: sign, word and colour."""
-    return output.cell(f"{SIGNS.get(state, '?')} {state.name}", STYLES.get(state, ""))
+    return output.cell(f"{SIGNS[state]} {state.name}", STYLES.get(state, ""))

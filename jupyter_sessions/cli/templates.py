@@ -12,7 +12,8 @@ from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import FilterOption, FormOption, LocationOption, Misused, UrlOption, connect
 from jupyter_sessions.cli.description import DURATION, LabelOption, PropertyOption
 from jupyter_sessions.cli.rows import show_rows
-from jupyter_sessions.cli.words import length, moment, short
+from jupyter_sessions.cli.words import moment
+from jupyter_sessions.model.words import length, short
 
 if TYPE_CHECKING:
     from jupyter_sessions.client.client import SessionsClient

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from jupyter_sessions.cli.words import STYLES, exact, length
+from jupyter_sessions.cli.words import STYLES, exact
 from jupyter_sessions.model.states import State
+from jupyter_sessions.model.words import length
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.cli import output
 from jupyter_sessions.cli.listing import Wanted, nothing
-from jupyter_sessions.cli.words import short
 from jupyter_sessions.model.api import Change, Reset
 from jupyter_sessions.model.states import State
+from jupyter_sessions.model.words import plain, short
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,7 +61,7 @@ def _write_change(change: Change, form: output.Format) -> None:
         print("---")
         output.write(told, form)
     else:
-        print(output.plain(" ".join(_words(change).split())))
+        print(plain(" ".join(_words(change).split())))
 
 
 def _words(change: Change) -> str:

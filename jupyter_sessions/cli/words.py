@@ -1,4 +1,4 @@
-"""How lengths, moments and states are written for people."""
+"""How moments and states are written for people, beside what :mod:`jupyter_sessions.model.words` has."""
 
 from __future__ import annotations
 
@@ -7,20 +7,14 @@ from typing import TYPE_CHECKING
 
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import SECOND
+from jupyter_sessions.model.words import length
 
 if TYPE_CHECKING:
     from jupyter_sessions.model.resources import Session
 
 READY = "Ready"
 """What an ACTIVE session's message is where there is nothing more to say."""
-MINUTE, HOUR, DAY = 60, 3_600, 86_400
-SIGNS = {
-    State.CREATING: "◐",
-    State.ACTIVE: "●",
-    State.TERMINATING: "◌",
-    State.TERMINATED: "■",
-    State.FAILED: "✕",
-}
+DAY = 86_400
 STYLES = {
     State.CREATING: "cyan",
     State.ACTIVE: "green",
@@ -28,24 +22,6 @@ STYLES = {
     State.TERMINATED: "dim",
     State.FAILED: "bold red",
 }
-
-
-def length(ns: int) -> str:
-    """Give nanoseconds in two units at most: ``4.1 s``, ``12 s``, ``8 m 5 s``, ``2 h 14 m``, ``3 d 4 h``."""
-    seconds = max(ns, 0) / SECOND
-    if seconds < 10:
-        return f"{int(seconds * 10) / 10} s"
-    whole = int(seconds)
-    if whole < MINUTE:
-        return f"{whole} s"
-    if whole < HOUR:
-        return _pair(whole, MINUTE, "m", 1, "s")
-    return _pair(whole, HOUR, "h", MINUTE, "m") if whole < DAY else _pair(whole, DAY, "d", HOUR, "h")
-
-
-def _pair(whole: int, big: int, name: str, small: int, lesser: str) -> str:
-    rest = whole % big // small
-    return f"{whole // big} {name}" + (f" {rest} {lesser}" if rest else "")
 
 
 def moment(ns: int, now: int) -> str:
@@ -61,11 +37,6 @@ def moment(ns: int, now: int) -> str:
 def exact(ns: int) -> str:
     """Give a time in local time to the millisecond: ``2026-11-24 19:20:03.120``."""
     return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(ns // SECOND))}.{ns % SECOND // 1_000_000:03}"
-
-
-def short(name: str) -> str:
-    """Give the last part of a resource's name."""
-    return name.rpartition("/")[2]
 
 
 def first_line(text: str) -> str:

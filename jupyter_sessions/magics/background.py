@@ -9,11 +9,11 @@ from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from jupyter_sessions.magics import words
 from jupyter_sessions.magics.failures import in_words, raise_for, without_colour
 from jupyter_sessions.magics.showing import Shown, as_text, without_widgets
 from jupyter_sessions.magics.table import MUTED
 from jupyter_sessions.model.errors import DeadlineExceeded
+from jupyter_sessions.model.words import length, short
 
 if TYPE_CHECKING:
     from jupyter_sessions.client.execution import Execution, Output, Result
@@ -135,7 +135,7 @@ class BackgroundRun:
         return {"text/plain": f"{self.text[-SHOWN:]}{status}", "text/html": head + _html(list(self.outputs))}
 
     def _status(self) -> str:
-        where = f"{words.short_id(self.session)}, kernel {self.kernel_id}"
+        where = f"{short(self.session)}, kernel {self.kernel_id}"
         if not self.done:
             return f"running in session {where}"
         how = "ended"
@@ -143,7 +143,7 @@ class BackgroundRun:
             how = f"ended with {type(self._fault).__name__}: {self._fault}"
         elif self._result is not None and self._result.error is not None:
             how = f"failed with {self._result.error.ename}"
-        return f"{how} after {words.length(int(self._lasted * 1e9))} in session {where}"
+        return f"{how} after {length(int(self._lasted * 1e9))} in session {where}"
 
     def __repr__(self) -> str:
         if self.done:

@@ -122,11 +122,11 @@ class Moved:
     def send(self, connection: KernelConnection, values: Any) -> list[str]:
         """Set variables there; gives a line on each. Raises TransferRefused."""
         from jupyter_sessions.client import transfer
-        from jupyter_sessions.magics.words import memory
+        from jupyter_sessions.client.values import readable
 
         options = self._options() if values else {}
         sent = [transfer.push(connection, name, value, **options) for name, value in values.items()]
-        return [f"{one.name}: {one.kind}, {memory(one.size)}" for one in sent]
+        return [f"{one.name}: {one.kind}, {readable(one.size)}" for one in sent]
 
     def bring(self, connection: KernelConnection, names: Any) -> None:
         """Set variables here: all of them, or none. Raises NotFound, TransferRefused."""

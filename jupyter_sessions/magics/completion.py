@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from queue import Empty, Queue
 from typing import Generic, TypeVar
 
-from jupyter_sessions.magics import words
 from jupyter_sessions.magics.arguments import Argument
 from jupyter_sessions.magics.cell import ARGUMENTS
 from jupyter_sessions.magics.commands import COMMANDS
 from jupyter_sessions.magics.context import Context
+from jupyter_sessions.model.words import short
 
 T = TypeVar("T")
 PATIENCE_S = 1.5
@@ -81,9 +81,9 @@ class Names:
         client = self._context.client
         if kind == "session":
             found = sorted(client.list(page_size=200), key=lambda one: one.state.final)
-            return [words.short_id(one.name) for one in found]
+            return [short(one.name) for one in found]
         if kind == "template":
-            return [words.short_id(one.name) for one in client.templates.list()]
+            return [short(one.name) for one in client.templates.list()]
         if kind == "location":
             return [str(one.name) for one in client.locations.list()]
         name = next((text for text in given if not text.startswith("-")), None)

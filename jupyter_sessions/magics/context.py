@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from jupyter_sessions.client.client import SessionsClient
 from jupyter_sessions.client.errors import ServerGone
 from jupyter_sessions.client.handle import SessionHandle
-from jupyter_sessions.magics import words
 from jupyter_sessions.magics.front import Front, Steps
 from jupyter_sessions.model.errors import FailedPrecondition, NotFound
 from jupyter_sessions.model.resources import Session
 from jupyter_sessions.model.states import State
+from jupyter_sessions.model.words import short
 
 if TYPE_CHECKING:
     from jupyter_sessions.client.kernel import KernelConnection
@@ -151,7 +151,7 @@ class Context:
         """Say once which session and kernel answers, and again whenever it is another."""
         if self._mentioned != (name, kernel_id):
             self._mentioned = (name, kernel_id)
-            self.front.mention(f"session {words.short_id(name)}, kernel {kernel_id}")
+            self.front.mention(f"session {short(name)}, kernel {kernel_id}")
 
     def values(self, names: Sequence[str]) -> Mapping[str, Any]:
         """Give variables of this kernel; raises NotFound that names every one that is missing."""
@@ -178,4 +178,4 @@ class Context:
 def step(session: Session) -> str:
     """Say where the start of a session is."""
     message = f": {session.state_message}" if session.state_message else ""
-    return f"{words.short_id(session.name)} is {session.state.name}{message}"
+    return f"{short(session.name)} is {session.state.name}{message}"

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from jupyter_sessions.client.errors import ExecutionFailed, ServerNotFound
 from jupyter_sessions.model.errors import Aborted, SessionsError
+from jupyter_sessions.model.words import plain
 
 NOT_RUN = "the cell was not run: one before it in the same kernel failed; run it again"
 _NO_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
@@ -46,7 +47,7 @@ def in_words() -> Iterator[None]:
     except ExecutionFailed:
         raise
     except (SessionsError, KeyboardInterrupt) as error:
-        message = str(error)
+        message = plain(str(error))
         if isinstance(error, ServerNotFound):
             message += "\nIn a cell: %session connect --url URL"
         lines = [_red(type(error).__name__) + (f": {message}" if message else "")]

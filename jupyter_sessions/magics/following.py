@@ -13,6 +13,7 @@ from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.model.errors import SessionsError
+from jupyter_sessions.model.words import plain
 
 if TYPE_CHECKING:
     from jupyter_sessions.client.execution import Execution, Output, Result
@@ -41,7 +42,7 @@ class Interrupts:
         try:
             execution.interrupt()
         except SessionsError as error:
-            sys.stderr.write(f"the interrupt failed: {error}\n")
+            sys.stderr.write(plain(f"the interrupt failed: {error}\n"))
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[Interrupts]:

@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from jupyter_sessions.magics.table import MUTED, Table
+from jupyter_sessions.model.words import plain
 
 
 class Front:
@@ -53,7 +54,7 @@ class Front:
         if self.updates:
             self.publish(muted(text))
         else:
-            sys.stderr.write(f"{text}\n")
+            sys.stderr.write(f"{plain(text)}\n")
 
     def page(self, data: Mapping[str, Any]) -> None:
         """Show help where this front end shows its own."""
@@ -68,7 +69,7 @@ class Front:
 
 def muted(text: str) -> dict[str, str]:
     """Give a quiet line as a MIME bundle."""
-    return {"text/plain": text, "text/html": f'<small style="{MUTED}">{escape(text)}</small>'}
+    return {"text/plain": plain(text), "text/html": f'<small style="{MUTED}">{escape(text)}</small>'}
 
 
 class Steps:

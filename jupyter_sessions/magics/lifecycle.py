@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from jupyter_sessions.client.client import SessionsClient
+from jupyter_sessions.client.values import readable
 from jupyter_sessions.magics import table, words
 from jupyter_sessions.magics.arguments import pairs
 from jupyter_sessions.magics.context import Context, step
@@ -19,6 +20,7 @@ from jupyter_sessions.model.errors import FailedPrecondition, InvalidArgument
 from jupyter_sessions.model.resources import Kernel, Session
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import format_duration
+from jupyter_sessions.model.words import short
 
 MOST = 500
 """Sessions that one table is made of at most."""
@@ -74,14 +76,12 @@ def create(context: Context, asked: argparse.Namespace) -> None:
     if asked.attach:
         context.attached = name
     if asked.no_wait:
-        steps.tell(f"{words.short_id(name)} is starting; %session shows how far it is")
+        steps.tell(f"{short(name)} is starting; %session shows how far it is")
         return
     try:
         handle = operation.result(progress=lambda session: steps.tell(step(session)))
     except KeyboardInterrupt:
-        sys.stderr.write(
-            f"{words.short_id(name)} goes on starting; to end it: %session terminate {words.short_id(name)}\n"
-        )
+        sys.stderr.write(f"{short(name)} goes on starting; to end it: %session terminate {short(name)}\n")
         raise
     used = " and is what %%session uses" if asked.attach else ""
     steps.tell(f"{handle.id} is ACTIVE{used}")
@@ -93,15 +93,15 @@ def attach(context: Context, asked: argparse.Namespace) -> None:
     session = context.look(name)
     if session.state not in (State.CREATING, State.ACTIVE):
         reason = session.state_message or "no reason given"
-        raise FailedPrecondition(f"{words.short_id(name)} is {session.state.name} ({reason}); attach a live one")
+        raise FailedPrecondition(f"{short(name)} is {session.state.name} ({reason}); attach a live one")
     context.attached = name
-    context.front.mention(f"%%session uses {words.short_id(name)} ({session.state.name}) unless it names another")
+    context.front.mention(f"%%session uses {short(name)} ({session.state.name}) unless it names another")
 
 
 def detach(context: Context, asked: argparse.Namespace) -> None:
     """Have no default any more."""
     before, context.attached = context.attached, ""
-    said = f"{words.short_id(before)} is no longer what %%session uses; it goes on" if before else "none was attached"
+    said = f"{short(before)} is no longer what %%session uses; it goes on" if before else "none was attached"
     context.front.mention(said)
 
 
@@ -110,7 +110,7 @@ def info(context: Context, asked: argparse.Namespace) -> None:
     session = context.look(context.which(asked.name))
     now = time.time_ns()
     kernel = session.kernel.name if session.kernel else Kernel.PYTHON.name
-    template = words.short_id(session.session_template)
+    template = short(session.session_template)
     rows = [
         ("name", Cell(session.name)),
         ("state", Cell(session.state.name, session.state)),
@@ -155,7 +155,7 @@ def extend(context: Context, asked: argparse.Namespace) -> None:
     if asked.ttl is None and asked.idle_ttl is None:
         raise InvalidArgument("%session extend: give --ttl, --idle-ttl or both, as --ttl 12h")
     session = context.fresh(lambda client: client.extend(name, ttl=asked.ttl, idle_ttl=asked.idle_ttl))
-    context.front.mention(f"{words.short_id(name)} ends {words.end(session, time.time_ns()) or 'by no limit'}")
+    context.front.mention(f"{short(name)} ends {words.end(session, time.time_ns()) or 'by no limit'}")
 
 
 def terminate(context: Context, asked: argparse.Namespace) -> None:
@@ -166,7 +166,7 @@ def terminate(context: Context, asked: argparse.Namespace) -> None:
         context.attached = ""
     steps = Steps(context.front)
     if asked.no_wait:
-        steps.tell(f"{words.short_id(name)} is ending")
+        steps.tell(f"{short(name)} is ending")
         return
     handle = operation.result(progress=lambda session: steps.tell(step(session)))
     steps.tell(step(handle.resource))
@@ -180,10 +180,10 @@ def delete(context: Context, asked: argparse.Namespace) -> None:
         context.attached = ""
     steps = Steps(context.front)
     if asked.no_wait:
-        steps.tell(f"{words.short_id(name)} is being removed")
+        steps.tell(f"{short(name)} is being removed")
         return
     operation.result(progress=lambda session: steps.tell(step(session)))
-    steps.tell(f"{words.short_id(name)} is gone, with its history and log")
+    steps.tell(f"{short(name)} is gone, with its history and log")
 
 
 def kernels(context: Context, asked: argparse.Namespace) -> None:
@@ -198,11 +198,11 @@ def kernels(context: Context, asked: argparse.Namespace) -> None:
                 Cell(str(model.get("id", ""))),
                 Cell(str(model.get("execution_state", ""))),
                 Cell(f"{usage['cpu_percent']:.0f} %" if usage.get("cpu_percent") is not None else "", muted=True),
-                Cell(words.memory(int(memory)) if memory else "", muted=True),
+                Cell(readable(int(memory)) if memory else "", muted=True),
                 Cell(str(model.get("last_activity") or "").replace("T", " ")[:19], muted=True),
             )
         )
-    notes = () if rows else (f"{words.short_id(name)} has no kernel; %%session starts one",)
+    notes = () if rows else (f"{short(name)} has no kernel; %%session starts one",)
     context.front.show(Table(("kernel", "state", "cpu", "memory", "last activity (UTC)"), tuple(rows), notes))
 
 
@@ -211,4 +211,4 @@ def interrupt(context: Context, asked: argparse.Namespace) -> None:
     name = context.which(asked.name)
     connection = context.connect(name, asked.kernel)
     connection.interrupt()
-    context.front.mention(f"interrupted kernel {connection.kernel_id} of session {words.short_id(name)}")
+    context.front.mention(f"interrupted kernel {connection.kernel_id} of session {short(name)}")

@@ -9,6 +9,7 @@ from html import escape
 from jupyter_sessions.magics import words
 from jupyter_sessions.model.resources import Session, SessionStateHistory
 from jupyter_sessions.model.states import State
+from jupyter_sessions.model.words import SIGNS, length, plain, short
 
 ENDED_SHOWN = 5
 """Ended sessions that a list shows unless all are asked for."""
@@ -75,7 +76,7 @@ class Table:
             if colours:
                 cells = [_painted(text, cell) for text, cell in zip(cells, line, strict=True)]
             lines.append("  ".join(cells).rstrip())
-        return "\n".join([*lines, *self.notes])
+        return "\n".join([*lines, *map(plain, self.notes)])
 
 
 def _html_cell(cell: Cell) -> str:
@@ -86,13 +87,13 @@ def _html_cell(cell: Cell) -> str:
     elif cell.muted:
         style += f"; {MUTED}"
     title = f' title="{escape(cell.title)}"' if cell.title else ""
-    icon = f'<span aria-hidden="true">{words.ICONS[cell.state]}</span> ' if cell.state is not None else ""
+    icon = f'<span aria-hidden="true">{SIGNS[cell.state]}</span> ' if cell.state is not None else ""
     return f'<td style="{style}"{title}>{icon}{escape(cell.text)}</td>'
 
 
 def _plain_cell(cell: Cell) -> str:
     text = "".join(sign if sign.isprintable() else " " for sign in cell.text)
-    icon = f"{words.ICONS[cell.state]} " if cell.state is not None else ""
+    icon = f"{SIGNS[cell.state]} " if cell.state is not None else ""
     return icon + (text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…")
 
 
@@ -118,7 +119,7 @@ def sessions(found: Sequence[Session], now: int, *, attached: str = "", all_ende
     if len(shown) < len(live) + len(ended):
         notes.append(f"{len(live) + len(ended) - len(shown)} more have ended: %session list --all")
     if attached and any(one.name == attached for one in shown):
-        notes.append(f"%%session uses {words.short_id(attached)} (*) unless it names another.")
+        notes.append(f"%%session uses {short(attached)} (*) unless it names another.")
     columns = ("session", "state", "for", "ends", "labels", "location", "message")
     return Table(columns, tuple(_session_row(one, now, attached, several) for one in shown), tuple(notes))
 
@@ -127,7 +128,7 @@ def _session_row(one: Session, now: int, attached: str, several: bool) -> tuple[
     place = one.name.rpartition("/sessions/")[0].replace("projects/", "").replace("/locations/", "/")
     display = one.jupyter_session.display_name if one.jupyter_session else ""
     return (
-        Cell(words.short_id(one.name) + (" *" if one.name == attached else ""), title=display or one.name),
+        Cell(short(one.name) + (" *" if one.name == attached else ""), title=display or one.name),
         Cell(one.state.name, one.state),
         Cell(words.for_how_long(one, now), title=words.clock(one.state_time)),
         Cell(words.end(one, now), muted=True),
@@ -142,7 +143,7 @@ def history(past: Sequence[SessionStateHistory], now: int) -> Table:
     ends = [later.state_start_time for later in past[1:]] + [now]
     rows = []
     for entry, until in zip(past, ends, strict=True):
-        lasted = "" if entry.state.final else words.length(until - entry.state_start_time)
+        lasted = "" if entry.state.final else length(until - entry.state_start_time)
         start = Cell(words.clock(entry.state_start_time), muted=True)
         rows.append((start, Cell(entry.state.name, entry.state), Cell(lasted), Cell(entry.state_message, muted=True)))
     return Table(("since", "state", "for", "message"), tuple(rows))

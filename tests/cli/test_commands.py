@@ -70,7 +70,8 @@ def test_the_list_of_all_has_each_with_a_line_and_loads_none() -> None:
     done = subprocess.run([sys.executable, "-c", code, "--help"], capture_output=True, text=True, timeout=60)
     for entry in COMMANDS:
         assert re.search(rf"│ {entry.name} +{re.escape(entry.help)}", done.stdout), entry.name
-    light = {"jupyter_sessions.cli", "jupyter_sessions.model", "jupyter_sessions.model.errors"}
+    light = {"jupyter_sessions.cli", "jupyter_sessions.model"}
+    light |= {f"jupyter_sessions.model.{name}" for name in ("errors", "states", "times", "words")}
     light |= {f"jupyter_sessions.cli.{name}" for name in ("main", "app", "commands", "completion", "output")}
     assert set(done.stderr.split()) == light
 

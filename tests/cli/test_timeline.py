@@ -1,4 +1,4 @@
-"""Lengths, moments, ends and the line that a session's states are drawn on, without a server."""
+"""Moments, ends and the line that a session's states are drawn on, without a server."""
 
 from __future__ import annotations
 
@@ -9,31 +9,13 @@ import pytest
 from jupyter_sessions.cli.ends import ends_of
 from jupyter_sessions.cli.tables import fill
 from jupyter_sessions.cli.timeline import drawn, spans_of, widths
-from jupyter_sessions.cli.words import length, moment
+from jupyter_sessions.cli.words import moment
 from jupyter_sessions.model.resources import EnvironmentConfig, ExecutionConfig, Session
 from jupyter_sessions.model.states import State, advance, begin
 from jupyter_sessions.model.times import SECOND, format_time
 
 START = 1_700_000_000 * SECOND
 HOUR = 3600 * SECOND
-
-
-@pytest.mark.parametrize(
-    ("seconds", "words"),
-    [
-        (0, "0.0 s"),
-        (4.19, "4.1 s"),
-        (12.9, "12 s"),
-        (60, "1 m"),
-        (485, "8 m 5 s"),
-        (3600, "1 h"),
-        (8040, "2 h 14 m"),
-        (273_600, "3 d 4 h"),
-        (-5, "0.0 s"),
-    ],
-)
-def test_lengths(seconds: float, words: str) -> None:
-    assert length(int(seconds * SECOND)) == words
 
 
 def test_moments_are_short_near_now() -> None:

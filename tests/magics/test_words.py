@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 
-from jupyter_sessions.magics import arguments, cell, table, words
+from jupyter_sessions.magics import arguments, cell, table
 from jupyter_sessions.magics.arguments import HelpShown
 from jupyter_sessions.magics.commands import COMMANDS, cell_help, overview
+from jupyter_sessions.magics.failures import in_words
+from jupyter_sessions.magics.front import Front
 from jupyter_sessions.magics.matching import remote_part
-from jupyter_sessions.model.errors import InvalidArgument
+from jupyter_sessions.model.errors import InvalidArgument, NotFound
 from jupyter_sessions.model.resources import EnvironmentConfig, ExecutionConfig, Session
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import SECOND
@@ -65,22 +70,6 @@ def test_options_stand_anywhere() -> None:
     assert arguments.parse(cell.parser(), ["--background"]).background == ""
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.04, "0.0 s"),
-        (9.94, "9.9 s"),
-        (59, "59 s"),
-        (60, "1 m"),
-        (134, "2 m 14 s"),
-        (7_260, "2 h 1 m"),
-        (90_000, "1 d 1 h"),
-    ],
-)
-def test_lengths(seconds: float, text: str) -> None:
-    assert words.length(round(seconds * SECOND)) == text
-
-
 def test_the_table_says_states_in_words_with_icons_and_colours_and_escapes_all() -> None:
     limits = EnvironmentConfig(execution_config=ExecutionConfig(ttl=3_600 * SECOND, idle_ttl=600 * SECOND))
     found = [
@@ -100,6 +89,17 @@ def test_the_table_says_states_in_words_with_icons_and_colours_and_escapes_all()
     assert lines[2].startswith("bad-one     ✕ FAILED  1 m 30 s ago")
     assert "\x1b" not in plain, "what a session says is not acted on by a terminal"
     assert "\x1b[32m● ACTIVE" in made.plain(colours=True)
+
+
+def test_what_a_server_says_is_not_acted_on_by_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(NotFound) as caught, in_words():
+        raise NotFound("red \x1b[31m, red \x9b31m")
+    # Any: the attribute is there for IPython alone.
+    shown: Any = caught.value
+    assert shown._render_traceback_() == ["NotFound: red �[31m, red �31m"]
+    Front(SimpleNamespace()).mention("red \x1b[31m")
+    assert capsys.readouterr().err == "red �[31m\n"
+    assert "\x1b" not in table.Table((), (), ("red \x1b[31m",)).plain()
 
 
 def test_many_ended_sessions_are_counted_not_shown() -> None:
