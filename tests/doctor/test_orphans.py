@@ -21,7 +21,8 @@ from jupyter_sessions.doctor.findings import Level
 from jupyter_sessions.doctor.orphans import check_orphans
 from jupyter_sessions.engines.base import Alive
 from jupyter_sessions.engines.process import marked
-from jupyter_sessions.model.hostfile import MARK, HostProcess, read
+from jupyter_sessions.engines.process.files import lock_is_held
+from jupyter_sessions.model.hostfile import HOST_LOCK, MARK, HostProcess, read
 from jupyter_sessions.service import schema
 from tests.doctor.places import Home, bad, levels
 from tests.engines.bench import ready, started
@@ -43,6 +44,13 @@ def identity(data_dir: Path) -> str:
     schema.prepare(data_dir / "sessions.db")
     with contextlib.closing(sqlite3.connect(data_dir / "sessions.db")) as connection:
         return schema.meta(connection, "store_uuid").decode()
+
+
+def lock_of(data_dir: Path, session: str) -> Path:
+    """Give the lock that a session's host holds while it lives."""
+    with contextlib.closing(sqlite3.connect(data_dir / "sessions.db")) as connection:
+        (row,) = connection.execute("SELECT lock_dir FROM sessions WHERE uuid = ?", (session,))
+    return Path(str(row[0])) / HOST_LOCK
 
 
 @contextlib.contextmanager
@@ -148,14 +156,13 @@ def test_an_active_session_whose_host_is_gone(server: RealServer) -> None:
     """A server that was killed noted no end; the next one does, and then all is well."""
     made = server.create("lost")
     assert levels(check_orphans(server.data)) == {"orphans": "ok"}
+    assert lock_is_held(lock_of(server.data, made["uuid"]))
     server.kill()
     began = time.monotonic()
     for one in marked.scan(marked.session_prefix(identity(server.data), made["uuid"])):
         marked.send(one, signal.SIGKILL)
-    wait_for(
-        lambda: not list(marked.scan(marked.session_prefix(identity(server.data), made["uuid"]))),
-        "the session's processes to be gone",
-    )
+    # A killed process loses its environment, and with it its mark, before it lets go of its lock.
+    wait_for(lambda: not lock_is_held(lock_of(server.data, made["uuid"])), "the host to be gone")
     found = bad(check_orphans(server.data))
     assert found.level is Level.FAULT and found.subject == "session lost" and "its host is gone" in found.what
     assert "marks the session FAILED" in found.remedy and time.monotonic() - began >= orphans.SETTLE
