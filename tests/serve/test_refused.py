@@ -101,7 +101,7 @@ def test_a_second_user_is_refused_where_the_service_is_not_root(tmp_path: Path) 
     path = tokens(tmp_path, "nobody", "root")
     for place in (path, tmp_path):
         os.chown(place, NOBODY, -1)
-    for parent in tmp_path.parents[:2]:
+    for parent in tmp_path.parents[:3]:
         parent.chmod(parent.stat().st_mode | stat.S_IXOTH)
     said = refused(tmp_path, f"--tokens={path}", program=["-c", AS_NOBODY])
     assert "names root" in said and "runs as the account nobody and serves that user alone" in said
