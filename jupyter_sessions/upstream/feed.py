@@ -16,6 +16,7 @@ from jupyter_sessions.upstream.ending import end
 from jupyter_sessions.upstream.gateway_wire import Wire
 from jupyter_sessions.upstream.identity import Identity, Kind
 from jupyter_sessions.upstream.known import Known
+from jupyter_sessions.upstream.listing import is_of
 from jupyter_sessions.upstream.place import Feed, Place
 from jupyter_sessions.upstream.poller import Pace, Polled
 from jupyter_sessions.upstream.pulse import Pulse
@@ -106,7 +107,8 @@ class Follower:
     async def saw_known(self, rows: Sequence[Known], started: int) -> None:
         """Hear what a page says of sessions that are not known so."""
         mirror = self._place.mirror
-        known = {row.name: row for row in rows if (old := mirror.get(row.name)) is None or old.raw != row.raw}
+        ours = (row for row in rows if is_of(self._place, row.name))
+        known = {row.name: row for row in ours if (old := mirror.get(row.name)) is None or old.raw != row.raw}
         if known:
             await self.saw(known, started)
 

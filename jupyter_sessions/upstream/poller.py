@@ -14,24 +14,21 @@ import random
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from jupyter_sessions.model.api import Change, ListRequest, Reset
-from jupyter_sessions.model.errors import Internal, InvalidArgument, ResourceExhausted, SessionsError
-from jupyter_sessions.model.names import parse_session
+from jupyter_sessions.model.api import Change, Reset
+from jupyter_sessions.model.errors import Internal, ResourceExhausted, SessionsError
 from jupyter_sessions.model.pages import MAX_SIZE
 from jupyter_sessions.model.wire import parse_duration
 from jupyter_sessions.storage.feed import ChangeFeed
 from jupyter_sessions.upstream.ending import end
 from jupyter_sessions.upstream.journal import Written
 from jupyter_sessions.upstream.known import Known
-from jupyter_sessions.upstream.place import Place, RawPage
+from jupyter_sessions.upstream.listing import read_all
+from jupyter_sessions.upstream.place import Place
 
 log = logging.getLogger(__name__)
 MANY = 50
 """More sessions than this are read off the event loop."""
-LONGEST = 1000
-"""The most pages of one list."""
 
 
 @dataclass(frozen=True)
@@ -201,42 +198,12 @@ class Polled:
         """List every session and take in what differs; a list that cannot be read whole changes nothing."""
         started = time.time_ns()
         stirs = self._place.stirs
-        pages: list[tuple[str, RawPage]] = []
-        found: dict[str, Known] = {}
-        token, tokens = "", {""}
-        while True:
-            rows, following = await self._page(token)
-            pages.append((token, (rows, following)))
-            self._collect(rows, found)
-            if not following:
-                break
-            if following in tokens or len(tokens) > LONGEST:
-                raise Internal("the upstream's list has no end: a page's token came twice")
-            token = following
-            tokens.add(token)
-        await self._compare(found, started)
+        listed = await read_all(self._place)
+        await self._compare(listed.sessions, started)
         self._place.read.set()
         if stirs == self._place.stirs:
-            for token, page in pages:
+            for token, page in listed.pages.items():
                 self._place.pages.put((MAX_SIZE, token, ""), page)
-
-    async def _page(self, token: str) -> RawPage:
-        try:
-            return await self._place.calls.list_sessions(ListRequest(MAX_SIZE, token), probe=True)
-        except InvalidArgument as error:
-            if not token:
-                raise
-            raise Internal(f"a page of the list vanished while it was read: {error}") from None
-
-    def _collect(self, rows: Sequence[Mapping[str, Any]], found: dict[str, Known]) -> None:
-        for row in rows:
-            name = row.get("name")
-            if not isinstance(name, str) or not _ours(name, self._place):
-                continue
-            before = self._place.mirror.get(name)
-            known = before if before is not None and before.raw == row else Known(row)
-            if name not in found or not known.older_than(found[name]):
-                found[name] = known
 
     async def _compare(self, found: Mapping[str, Known], started: int) -> None:
         mirror = self._place.mirror
@@ -287,13 +254,6 @@ def _differs(old: Known | None, new: Known | None) -> bool:
     if old is None or new is None:
         return old is not new
     return old is not new and old.essence != new.essence
-
-
-def _ours(name: str, place: Place) -> bool:
-    try:
-        return parse_session(name).parent.location == place.location.location
-    except InvalidArgument:
-        return False
 
 
 def _asked_to_wait(error: SessionsError) -> float:

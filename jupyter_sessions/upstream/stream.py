@@ -10,20 +10,19 @@ import random
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from jupyter_sessions.engines.hostlink import HostUnreachable
-from jupyter_sessions.model.api import Change, ListRequest, Reset
+from jupyter_sessions.model.api import Change, Reset
 from jupyter_sessions.model.bodies import load_change
 from jupyter_sessions.model.errors import Internal, NotFound, SessionsError, Unavailable
 from jupyter_sessions.model.names import LocationName, parse_session
-from jupyter_sessions.model.pages import MAX_SIZE
 from jupyter_sessions.model.paths import location_path
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import format_time
 from jupyter_sessions.upstream.ending import end
 from jupyter_sessions.upstream.known import Known
+from jupyter_sessions.upstream.listing import is_of, read_all
 from jupyter_sessions.upstream.place import Place
 
 if TYPE_CHECKING:
@@ -45,21 +44,55 @@ HOLD = 30.0
 """Seconds for which a page holds while the stream says nothing: samples of usage are not told."""
 MESSAGE = 1 << 20
 """Largest change that is read, in bytes."""
+WAITING = 100
+"""Messages of a stream that wait for whoever reads it before the stream itself waits."""
 
 
-@dataclass(frozen=True, eq=False)
 class _Line:
-    """One open stream of the upstream's, its messages (None is its end), and whether it has ended."""
+    """One open stream of the upstream's; while WAITING messages of it are not read, the upstream is not read either."""
 
     socket: GatewaySocket
-    queue: asyncio.Queue[str | bytes | None]
-    ended: asyncio.Event
+
+    def __init__(self) -> None:
+        self._messages: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self._ended, self._room = asyncio.Event(), asyncio.Event()
+        self._parting = False
+
+    def take(self, message: str | bytes | None) -> Awaitable[None] | None:
+        """Keep a message, None for the end; gives what has to be waited for before the next."""
+        if message is None:
+            self._ended.set()
+        elif self._parting:
+            return None
+        self._messages.put_nowait(message)
+        if message is None or self._messages.qsize() < WAITING:
+            return None
+        self._room.clear()
+        return self._read()
+
+    async def next(self) -> str | bytes | None:
+        """Wait for the next message; None at the end."""
+        message = await self._messages.get()
+        self._room.set()
+        return message
+
+    async def _read(self) -> None:
+        await self._room.wait()
+
+    async def batch(self) -> list[str | bytes | None]:
+        """Wait for a message and give it with those behind it."""
+        found = [await self.next()]
+        while not self._messages.empty():
+            found.append(await self.next())
+        return found
 
     async def close(self) -> None:
         """Say goodbye and wait a moment for the answer."""
+        self._parting = True
+        self._room.set()
         self.socket.close()
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self.ended.wait(), PARTING)
+            await asyncio.wait_for(self._ended.wait(), PARTING)
 
 
 class Relayed:
@@ -195,50 +228,42 @@ class Relayed:
 
     async def _follow(self) -> None:
         """Read the stream until it ends."""
+        # Without a sequence to go on from, what was told since the last stream is not told again.
+        blind = self._newest is None
         line = await self._open(self._newest)
         try:
             # A circuit that is open learns from this that the upstream is back.
             await self._probe()
-            if not self._complete:
+            known = self._place.read.is_set()
+            if blind or not self._complete:
                 await self._list()
+            if blind and known:
+                self.reset()
             self._live = True
             while True:
-                batch = [await line.queue.get()]
-                while not line.queue.empty():
-                    batch.append(line.queue.get_nowait())
+                batch = await line.batch()
                 location, hidden = self._place.location, line.socket.hidden
                 await self._take([read_change(location, one, hidden) for one in batch if one is not None])
                 if batch[-1] is None:
                     raise HostUnreachable(line.socket.close_reason or "the upstream ended its stream")
+                if not self._complete:
+                    # To open the stream again lists every session; no other change may come of the one that is missing.
+                    raise Internal("a session that has changed could not be read")
         finally:
             await line.close()
 
     async def _open(self, after: int | None) -> _Line:
         path = self._path if after is None else f"{self._path}?after={after}"
-        queue: asyncio.Queue[str | bytes | None] = asyncio.Queue()
-        ended = asyncio.Event()
-
-        def take(message: str | bytes | None) -> None:
-            queue.put_nowait(message)
-            if message is None:
-                ended.set()
-
-        return _Line(await self._wire.websocket(path, max_message_size=MESSAGE, sink=take), queue, ended)
+        line = _Line()
+        line.socket = await self._wire.websocket(path, max_message_size=MESSAGE, sink=line.take)
+        return line
 
     async def _list(self) -> None:
         """Bring memory up to every session that there is."""
+        self._complete = False
         started = time.time_ns()
-        found: dict[str, Known] = {}
-        token = ""
-        while True:
-            rows, following = await self._place.calls.list_sessions(ListRequest(MAX_SIZE, token), probe=True)
-            for row in rows:
-                known = Known(row)
-                found[known.name] = known
-            if not following or following == token:
-                break
-            token = following
-        written = await self._place.journal.whole(list(found.values()), started)
+        listed = await read_all(self._place)
+        written = await self._place.journal.whole(list(listed.sessions.values()), started)
         self._place.changed()
         self._place.mirror.put(written.rows)
         self._complete = True
@@ -291,7 +316,7 @@ class Relayed:
         self._place.mirror.put(rows)
 
     async def _get(self, change: Change) -> Known | None:
-        if change.new_state is State.STATE_UNSPECIFIED:
+        if change.new_state is State.STATE_UNSPECIFIED or not is_of(self._place, change.session):
             # Perhaps another session has taken the name by now; then its own changes follow.
             return None
         try:
@@ -315,7 +340,7 @@ class Relayed:
             raise Unavailable(f"the changes of {location} cannot be read now: {error.reason}") from None
         self._alone.add(line)
         try:
-            while (message := await line.queue.get()) is not None:
+            while (message := await line.next()) is not None:
                 yield read_change(location, message, line.socket.hidden)
             if not self._closed:
                 raise Unavailable(f"the changes of {location} broke off; ask again after the last one")
@@ -335,6 +360,6 @@ def read_change(location: LocationName, message: str | bytes, hidden: Hidden) ->
         data = hidden.of_json(content, json.loads(content))
         # The upstream's location may have another name here.
         entry = {key: value for key, value in data.items() if key != "location"}
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise Internal(f"a change of {location} cannot be read: {error!r}") from None
     return load_change(entry, location)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -103,8 +104,10 @@ async def test_what_happened_while_this_server_was_away_is_told(upstream: RealSe
         api.subscribe(heard.append)
         await create(upstream, "before-one")
         await until(lambda: heard and heard[-1].new_state is State.ACTIVE, "the news")
-        last = heard[-1].sequence
-        await asyncio.sleep(0.1)
+        last, end = heard[-1].sequence, time.monotonic() + 10
+        while await api._place.journal.sequence() != last:
+            assert time.monotonic() < end, "the last change is not written down"
+            await asyncio.sleep(0.01)
     await create(upstream, "meanwhile-one")
     async with proxy(config, tmp_path / "data") as api:
         heard = []
