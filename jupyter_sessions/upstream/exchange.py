@@ -100,7 +100,7 @@ def exchange(
     content = hidden.of_bytes(content)
     said = response.headers.items()
     headers = {name.lower(): hidden.of_header(value) for name, value in said if name.lower() != "set-cookie"}
-    return Came(response.status_code, headers, content, hidden.of_json(content, _json(headers, content)))
+    return Came(response.status_code, headers, content, _json(headers, content, hidden))
 
 
 def _blocks(
@@ -120,13 +120,13 @@ def _blocks(
         raise Fault(Unavailable(f"{host}: the connection ended in the midst of its answer"))
 
 
-def _json(headers: Mapping[str, str], content: bytes) -> Any:
-    """Give the JSON of an answer; None if it is none or does not say that it is."""
+def _json(headers: Mapping[str, str], content: bytes, hidden: Hidden) -> Any:
+    """Give the JSON of an answer; None if it is none, does not say that it is, or is nested too deeply to be read."""
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
     if kind != "application/json" and not kind.endswith("+json"):
         return None
     try:
-        return json.loads(content)
+        return hidden.of_json(content, json.loads(content))
     except (ValueError, RecursionError):
         return None
 

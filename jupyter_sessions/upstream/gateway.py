@@ -206,6 +206,10 @@ class LocationGateway:
                 self._say("")
             except HostUnreachable as error:
                 self._say(error.reason)
+            except Exception:
+                if not self.fault:
+                    log.exception("the kernel gateway of %s cannot be looked after", self._config.name)
+                self._say("a fault of ours; the server's log says more")
             await self._rest(began)
 
     async def _rest(self, began: float) -> None:

@@ -267,7 +267,7 @@ def _decoded(body: bytes, hidden: Hidden) -> Any:
     body = hidden.of_bytes(body)
     try:
         return hidden.of_json(body, json.loads(body))
-    except ValueError:
+    except (ValueError, RecursionError):
         return body.decode("utf-8", "replace")
 
 

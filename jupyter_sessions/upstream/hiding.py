@@ -41,7 +41,10 @@ class Hidden:
         return value
 
     def of_json(self, content: bytes, body: Any) -> Any:
-        """Give what was read from a ``content`` that has been through ``of_bytes``, also without escaped words."""
+        """Give what was read from a ``content`` that has been through ``of_bytes``, also without escaped words.
+
+        Raises RecursionError for what is nested too deeply, as reading it does.
+        """
         # Without escapes, and in an encoding that has no NUL, the words would have stood there letter by letter.
         return self._walk(body) if self._words and _ESCAPES.search(content) else body
 

@@ -16,7 +16,7 @@ from jupyter_sessions.model.errors import Unauthenticated
 from jupyter_sessions.model.names import LocationName, SessionName
 from jupyter_sessions.upstream import gateway as gateways
 from jupyter_sessions.upstream.gateway import LocationGateway, make_gateway
-from tests.faults.replies import black_hole, garbage, html, ok, redirect, reset, truncated
+from tests.faults.replies import JSON, black_hole, garbage, html, ok, raw, redirect, reset, truncated
 from tests.faults.server import FaultServer
 from tests.kernels.gateway_peer import PARENT, SESSION, TOKEN, Gateway, a_gateway, host_of, spec, starter_of
 from tests.kernels.peer import until
@@ -106,6 +106,7 @@ FAULTS = {
     "truncated": truncated(b'{"kernelspecs": {}}'),
     "reset": reset(),
     "no specs": ok({"hello": 1}),
+    "too deep": raw(200, b"[" * 200_000, JSON),
     "black hole": black_hole(),
 }
 
@@ -119,6 +120,20 @@ async def test_a_fault_leaves_what_was_known(what: str) -> None:
         async with looking(made) as gateway:
             await until(lambda: gateway.fault)
             assert names(gateway.loose()) == ["a"]
+
+
+async def test_a_fault_of_our_own_ends_no_gateways_news(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with a_gateway() as peer, looking(peer.made()) as gateway:
+        await until(lambda: gateway.loose())
+        with monkeypatch.context() as broken:
+            broken.setattr(gateways, "Specs", lambda answer: 1 // 0)
+            await until(lambda: "a fault of ours" in gateway.fault)
+        await until(lambda: not gateway.fault)
+        peer.specs["etl-1.r"] = spec("etl-1.r", str(SESSION))
+        await until(lambda: len(gateway.offered(SESSION)) == 2)
+    assert sum("cannot be looked after" in record.getMessage() for record in caplog.records) == 1
 
 
 async def test_a_redirect_is_never_followed() -> None:

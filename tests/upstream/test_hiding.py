@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 
 from jupyter_sessions.engines.hostlink import HostRefused
 from jupyter_sessions.model.api import Change
-from jupyter_sessions.model.errors import SessionsError
+from jupyter_sessions.model.errors import SessionsError, Unavailable
 from jupyter_sessions.model.names import LocationName
 from jupyter_sessions.upstream.errors import HIDDEN
 from jupyter_sessions.upstream.gateway_wire import Wire
@@ -48,6 +49,17 @@ def test_it_is_known_however_json_spells_it(encoding: str) -> None:
 def test_in_headers_its_case_does_not_matter() -> None:
     value = f"https://{TOKEN.lower()}.example/{TOKEN}"
     assert Hidden(HEADERS).of_header(value) == f"https://{HIDDEN}.example/{HIDDEN}"
+
+
+@pytest.mark.parametrize("depth", [700, 200_000])
+async def test_an_answer_that_is_nested_too_deeply_is_none(depth: int) -> None:
+    body = b"[" * depth + b'"\\\\"' + b"]" * depth
+    async with FaultServer(otherwise=raw(200, b'{"a": %s}' % body, JSON)) as server:
+        async with carried(server.url, Passes([TOKEN])) as transport:
+            with pytest.raises(Unavailable, match="where a JSON object was expected"):
+                await transport.call("GET", SESSIONS)
+        with contextlib.closing(Wire(server.url, Passes([TOKEN]))) as wire:
+            assert isinstance((await wire.request("GET", "/api/kernels"))[1], str)
 
 
 def test_a_short_word_is_none_in_data() -> None:
