@@ -20,7 +20,7 @@ SECRET = re.compile(r"(?i)bearer\s+\S+|ya29\.|eyj[\w-]+\.|token\s*[=:]\s*\S|(?=[
 def output(argv: Sequence[str], seconds: float, known: Iterable[str] = ()) -> str:
     """Run a program to its end and give its stdout; blocks up to ``seconds``.
 
-    It gets no input and is killed with all that it started when the time is up. Raises OSError whose ``strerror`` says
+    It gets no input and is killed, with all of its process group, when the time is up. Raises OSError whose ``strerror`` says
     what went wrong, with the last line of stderr unless a token may stand in it; ``known`` are tokens of before.
     """
     # S603: the administrator's own argv, without a shell.
@@ -36,7 +36,7 @@ def output(argv: Sequence[str], seconds: float, known: Iterable[str] = ()) -> st
         except subprocess.TimeoutExpired:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            # What it wrote is not read to its end: something that left its group may hold that open for ever.
             raise OSError(0, f"it did not end within {seconds:.3g} s") from None
     text = out.decode("latin-1")
     if process.returncode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import signal
 import sys
 import threading
 from collections.abc import Mapping
@@ -179,6 +180,19 @@ async def test_a_program_that_fails(tmp_path: Path, body: str, words: str) -> No
     with pytest.raises(Unauthenticated):
         await credentials.headers()
     assert runs(tmp_path) == 2
+
+
+async def test_what_a_program_leaves_behind_is_not_waited_for(tmp_path: Path) -> None:
+    """It holds the program's output open in a session of its own, where no signal to the program's reaches it."""
+    left = "import os, time; os.setsid(); open({!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+    left = left.format(str(tmp_path / "left"))
+    body = f"{shlex.quote(sys.executable)} -S -c {shlex.quote(left)} &\nwait"
+    credentials = BearerCredentials(config(program(tmp_path, body)), timeout=3.0)
+    try:
+        with pytest.raises(Unauthenticated, match="did not end within 3 s"):
+            await asyncio.wait_for(credentials.headers(), 20)
+    finally:
+        os.kill(int((tmp_path / "left").read_text()), signal.SIGKILL)
 
 
 async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
