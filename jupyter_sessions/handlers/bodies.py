@@ -15,7 +15,9 @@ def check_media_type(content_type: str, empty: bool) -> None:
     if kind == "application/json" or (not content_type.strip() and empty):
         return
     given = repr(kind) if kind else "absent"
-    raise UnsupportedMediaType(f"the Content-Type is {given}; send application/json")
+    # What curl's -d says of itself is a form.
+    remedy = "send the header Content-Type: application/json (curl: -H 'Content-Type: application/json')"
+    raise UnsupportedMediaType(f"the body must be declared as JSON, but its Content-Type is {given}; {remedy}")
 
 
 def parse_json(body: bytes) -> Mapping[str, Any]:

@@ -203,7 +203,8 @@ async def test_a_method_without_a_body_takes_none(api: ScriptedSessions, call: R
 async def test_the_media_type_is_json(api: ScriptedSessions, call: Rest) -> None:
     for given in ("text/plain", "application/x-www-form-urlencoded", "application/jsonp", "multipart/form-data"):
         answer = await call("POST", SESSIONS, b"{}", {"Content-Type": given})
-        assert given in answer.refused(415, "INVALID_ARGUMENT")
+        told = answer.refused(415, "INVALID_ARGUMENT")
+        assert given in told and "curl: -H 'Content-Type: application/json'" in told
     (await call("POST", SESSIONS, b"{}", {"Content-Type": ""})).refused(415, "INVALID_ARGUMENT")
     (await call("POST", SESSIONS, b"{}", {"Content-Encoding": "gzip"})).refused(415, "INVALID_ARGUMENT")
     assert api.calls == []
