@@ -21,6 +21,7 @@ from jupyter_sessions.handlers.gate import Gate
 from jupyter_sessions.model import names
 from jupyter_sessions.serve import identity
 from jupyter_sessions.serve.gateway import GatewaySetup
+from jupyter_sessions.serve.gateway_rules import MOST_WEBSOCKETS
 from jupyter_sessions.serve.identity import Admission, OwnToken, TokenIdentityProvider, Users
 from jupyter_sessions.serve.server import Server, write_port
 from jupyter_sessions.serve.service import Plan, Service
@@ -82,6 +83,12 @@ class ServeApp(JupyterApp):
     system_accounts = Bool(False, help="System accounts (user ids below 1000) may have sessions, too.").tag(config=True)
     no_login_accounts = Bool(False, help="Accounts that may not log in may have sessions, too.").tag(config=True)
     max_sessions = Integer(0, min=0, help="How many sessions of one user may live at a time; 0: any.").tag(config=True)
+    max_websockets = Integer(
+        MOST_WEBSOCKETS,
+        min=0,
+        help="How many websockets of kernels one user may have open at a time, each with a message of up to 1 GiB in "
+        "memory; 0: any.",
+    ).tag(config=True)
     default_ttl = Integer(14 * DAY, **LIMIT, help="A session's ttl where it names none, in seconds.").tag(config=True)
     max_ttl = Integer(14 * DAY, **LIMIT, help="The longest ttl a session may ask for, in seconds.").tag(config=True)
     default_idle_ttl = Integer(DAY, **LIMIT, help="A session's idleTtl where it names none, in seconds.").tag(
@@ -174,6 +181,7 @@ class ServeApp(JupyterApp):
             name_caller=admission,
             hosts=service.embedded,
             template_kernels=self.template_kernels,
+            max_websockets=self.max_websockets,
         )
 
     def _users(self, own: str) -> Users:

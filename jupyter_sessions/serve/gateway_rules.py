@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from http.client import responses
@@ -15,23 +17,55 @@ from jupyter_sessions.handlers.base import ApiRules, JsonHandler, Setup
 from jupyter_sessions.handlers.bodies import parse_json
 from jupyter_sessions.handlers.refusals import MAX_BODY, BodyTooLarge
 from jupyter_sessions.model.api import KernelHosts
-from jupyter_sessions.model.errors import SessionsError
+from jupyter_sessions.model.errors import ResourceExhausted, SessionsError
 from jupyter_sessions.serve.gateway_kernels import GatewayKernels
 from jupyter_sessions.serve.gateway_memory import KernelMemory
 
 Verb = Callable[..., Awaitable[None]]
+MOST_WEBSOCKETS = 256
+"""Websockets that one user may have open where nothing else is said: each may hold a message of 1 GiB in memory."""
+
+
+class OpenWebsockets:
+    """Counts the websockets that each user has open: at most ``most`` at a time, 0: any."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open: Counter[str] = Counter()
+
+    @contextmanager
+    def one(self, user: str) -> Iterator[None]:
+        """Count one of a user's while the block runs; raises ResourceExhausted where that is one too many."""
+        if 0 < self._most <= self._open[user]:
+            raise ResourceExhausted(
+                f"{user} has {self._open[user]} websockets of kernels open, as many as one user may have here: close "
+                "notebooks or consoles, or have ServeApp.max_websockets raised"
+            )
+        self._open[user] += 1
+        try:
+            yield
+        finally:
+            self._open[user] -= 1
+            self._open += Counter()  # forget whoever has none
 
 
 @dataclass(frozen=True, kw_only=True)
 class GatewaySetup(Setup):
     """What the service hands to the gateway's handlers, besides what all handlers get: where kernels are reached.
 
-    ``template_kernels``: each template has a kernelspec, too, whose start makes a session.
+    ``template_kernels``: each template has a kernelspec, too, whose start makes a session. ``max_websockets``: how many
+    websockets of kernels, side streams among them, one user may have open at a time; 0: any.
     """
 
     hosts: KernelHosts
     log: logging.Logger = field(default_factory=lambda: logging.getLogger(__name__))
     template_kernels: bool = False
+    max_websockets: int = MOST_WEBSOCKETS
+
+    @cached_property
+    def websockets(self) -> OpenWebsockets:
+        """Who has how many open, one count for all handlers."""
+        return OpenWebsockets(self.max_websockets)
 
     @cached_property
     def kernels(self) -> GatewayKernels:

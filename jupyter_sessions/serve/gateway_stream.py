@@ -203,6 +203,10 @@ class ChannelsHandler(Relay):
     async def get(self, kernel_id: str) -> None:
         """Relay them; a dead kernel's client is told so and why."""
         self.raise_refusal()
+        with self.setup.websockets.one(self.caller.name):
+            await self._relay(kernel_id)
+
+    async def _relay(self, kernel_id: str) -> None:
         kernels = self.setup.kernels
         self._kernel = await kernels.find(await self.setup.gate.api(), self.caller, kernel_id)
         host = kernels.host(self._kernel.session_uuid)
@@ -272,7 +276,8 @@ class StreamHandler(Relay):
         api, kernels = await self.setup.gate.api(), self.setup.kernels
         host = await kernels.session_host(api, self.caller, name)
         self._names: Callable[[str], str] = _names_of(host)
-        await self.relay(host, "/host/stream", most=MAX_TOLD)
+        with self.setup.websockets.one(self.caller.name):
+            await self.relay(host, "/host/stream", most=MAX_TOLD)
 
     def on_message(self, message: str | bytes) -> Wait:
         """Ignore what is said: this stream only tells."""

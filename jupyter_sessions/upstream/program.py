@@ -20,8 +20,9 @@ SECRET = re.compile(r"(?i)bearer\s+\S+|ya29\.|eyj[\w-]+\.|token\s*[=:]\s*\S|(?=[
 def output(argv: Sequence[str], seconds: float, known: Iterable[str] = ()) -> str:
     """Run a program to its end and give its stdout; blocks up to ``seconds``.
 
-    It gets no input and is killed, with all of its process group, when the time is up. Raises OSError whose ``strerror`` says
-    what went wrong, with the last line of stderr unless a token may stand in it; ``known`` are tokens of before.
+    It gets no input and is killed, with all of its process group, when the time is up. Raises OSError whose
+    ``strerror`` says what went wrong, with the last line of stderr unless a token may stand in it; ``known`` are
+    tokens of before.
     """
     # S603: the administrator's own argv, without a shell.
     with subprocess.Popen(  # noqa: S603
