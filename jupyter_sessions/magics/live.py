@@ -1,4 +1,4 @@
-"""A table of sessions that is kept up to date while something in it is on its way."""
+"""A table of sessions that is kept up to date for a while."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ LONGEST_S = 600.0
 """Seconds that a table is kept up to date at most."""
 MOST = 500
 """Updates of one table at most."""
+REFRESH_S = 30.0
+"""Seconds after which the times are written anew while a session is starting or ending."""
 PAUSE_S = 0.25
 """Seconds between two updates: changes that come together are shown together."""
 
@@ -30,8 +32,7 @@ Draw = Callable[[Sequence[Session]], Table]
 class LiveTable:
     """One table in one place. ``look`` lists the sessions, ``draw`` makes the table of them.
 
-    A thread follows the change stream for as long as a session is starting or ending, within :data:`LONGEST_S` and
-    :data:`MOST`; a new table ends it.
+    A thread follows the change stream, within :data:`LONGEST_S` and :data:`MOST`; a new table ends it.
     """
 
     def __init__(self, front: Front, client: SessionsClient, location: str | None, look: Look, draw: Draw) -> None:
@@ -43,15 +44,15 @@ class LiveTable:
         self._id = uuid.uuid4().hex
         self._stopped = threading.Event()
         self._changed = threading.Event()
+        self._deaf = threading.Event()
         self._watch: Watch | None = None
         self._last: dict[str, str] = {}
 
     def show(self, found: Sequence[Session]) -> None:
-        """Show the table of these, and keep it up to date if something moves."""
+        """Show the table of these, and keep it up to date."""
         self._last = self._draw(found).bundle()
         self._front.publish(self._last, display_id=self._id)
-        if moving(found):
-            threading.Thread(target=self._run, name="session table", daemon=True).start()
+        threading.Thread(target=self._run, name="session table", daemon=True).start()
 
     def stop(self) -> None:
         """End the updates."""
@@ -75,9 +76,11 @@ class LiveTable:
                 self._changed.clear()
                 found = self._look()
                 updates += self._update(self._draw(found))
-                if not moving(found):
+                if self._deaf.is_set():
                     return
-                self._changed.wait(max(min(end - time.monotonic(), 30.0), 0.0))
+                # Where nothing moves, a time that grows is no reason to change what a notebook shows.
+                left = max(end - time.monotonic(), 0.0)
+                self._changed.wait(min(left, REFRESH_S) if moving(found) else left)
                 self._stopped.wait(PAUSE_S)
         finally:
             self.stop()
@@ -86,6 +89,7 @@ class LiveTable:
         with contextlib.suppress(SessionsError):
             for _ in watch:
                 self._changed.set()
+        self._deaf.set()
         self._changed.set()
 
     def _update(self, table: Table) -> int:

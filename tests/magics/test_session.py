@@ -8,7 +8,7 @@ import pytest
 from nbclient.exceptions import CellExecutionError
 
 from tests.magics.local import LocalKernel, Ran, printed, run_notebook
-from tests.real.server import RealServer
+from tests.real.server import PARENT, RealServer
 
 
 def told(ran: Ran) -> str:
@@ -47,24 +47,37 @@ def test_a_life_by_magic(server: RealServer, kernel: LocalKernel) -> None:
     assert server.call("GET", "projects/local/locations/local/sessions/magic-life", ok=False)["error"]["code"] == 404
 
 
-def test_the_table_follows_what_moves(server: RealServer, kernel: LocalKernel) -> None:
+def shown_until(kernel: LocalKernel, display: str, words: str) -> None:
+    """Wait until what a cell shows in one place holds words, be it that the cell has ended."""
+    for message in kernel.messages():
+        content = message["content"]
+        there = message["msg_type"] in ("display_data", "update_display_data")
+        if there and content["transient"].get("display_id") == display and words in content["data"]["text/plain"]:
+            return
+
+
+def test_the_table_follows_what_starts_and_ends(server: RealServer, kernel: LocalKernel) -> None:
     kernel.run("%session create magic-table --no-wait")
     asked = kernel.begin("%session")
-    first = ""
-    for message in kernel.messages():
-        if message["msg_type"] not in ("display_data", "update_display_data"):
-            continue
-        content = message["content"]
-        if message["msg_type"] == "display_data" and message["parent_header"]["msg_id"] == asked:
-            first = content["transient"]["display_id"]
-            assert set(content["data"]) == {"text/html", "text/plain"}
-        if first and content["transient"].get("display_id") == first and "● ACTIVE" in content["data"]["text/plain"]:
-            break
-    server.until("magic-table", "ACTIVE")
-    # The table that follows nothing more is left as it is; the next one is another.
+    first = next(
+        message["content"]
+        for message in kernel.messages()
+        if message["msg_type"] == "display_data" and message["parent_header"]["msg_id"] == asked
+    )
+    assert set(first["data"]) == {"text/html", "text/plain"}
+    if "● ACTIVE" not in first["data"]["text/plain"]:
+        shown_until(kernel, first["transient"]["display_id"], "● ACTIVE")
+    (again,) = kernel.run("%session list").of("display_data")
+    display = again["transient"]["display_id"]
+    assert display != first["transient"]["display_id"], "the next table is another, and alone goes on"
+    server.call("POST", f"{PARENT}/sessions/magic-table:terminate")
+    shown_until(kernel, display, "■ TERMINATED")
+
+
+def test_a_list_can_be_narrowed(server: RealServer, kernel: LocalKernel) -> None:
+    server.create("magic-table-two")
     again = kernel.run("%session list --filter 'state = ACTIVE'")
-    assert again.of("display_data")[0]["transient"]["display_id"] != first
-    assert "magic-table" in told(again)
+    assert "magic-table-two" in told(again)
 
 
 def test_faults_are_words_and_fail_the_cell(server: RealServer, kernel: LocalKernel) -> None:
