@@ -104,6 +104,11 @@ def put(kind: type[Message], content: dict[str, Any], word: str) -> None:
     place[keys[-1]] = text if textual else _value(text)
 
 
+def path_of(kind: type[Message], word: str) -> str:
+    """Give the path of a ``PATH=VALUE`` word in the resource's spelling, as an update mask names it."""
+    return ".".join(_keys(kind, word.partition("=")[0])[0])
+
+
 def _keys(kind: type[Message], path: str) -> tuple[list[str], bool]:
     """Give the keys of a path in the resource's spelling, and whether its value is text."""
     from jupyter_sessions.model.shapes import spellings

@@ -137,12 +137,17 @@ def update(
     location: LocationOption = "",
 ) -> None:
     """Change a template: what is said, or with --file all of it. Sessions made from it stay as they are."""
+    from jupyter_sessions.cli.description import path_of
+    from jupyter_sessions.model.resources import SessionTemplate
+
     words = [*(set_ or ()), *_words(label, kernel, property_, ttl, idle_ttl, display_name, description)]
     if not words and not file:
         raise Misused("say what changes: a flag, --set PATH=VALUE, or --file FILE for all of it")
+    content = _content({}, file, words)
+    # By a mask, so that what somebody else changes meanwhile is not written over.
+    mask = None if file else [path_of(SessionTemplate, word) for word in words]
     with connect(url, location) as client:
-        base = {} if file else _editable(client.templates.get(name))
-        _write(client.templates.update(name, _content(base, file, words)), form)
+        _write(client.templates.update(name, content, mask), form)
 
 
 @app.command(epilog="Example: `jupyter sessions templates delete gpu`")
@@ -194,12 +199,6 @@ def _of_session(client: SessionsClient, name: str) -> dict[str, Any]:
 
     found = session_body(client.get(name))
     return {key: found[key] for key in KEPT if key in found}
-
-
-def _editable(template: SessionTemplate) -> dict[str, Any]:
-    from jupyter_sessions.model.bodies import template_body
-
-    return template_body(template)
 
 
 def _write(one: SessionTemplate, form: output.Format) -> None:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
 import yaml
 
-from tests.cli.beside import answer, ran
+from tests.cli.beside import answer, environment, ran
+from tests.cli.running import MAIN
 from tests.real.server import PARENT, RealServer, real_server
+
+MEANWHILE = """
+from jupyter_sessions.client.groups import Templates
+update = Templates.update
+def late(self, name, *words):
+    update(self, name, {"labels": {"theirs": "2"}}, ["labels.theirs"])
+    return update(self, name, *words)
+Templates.update = late
+"""
+"""Lets somebody else change the template in the moment before a command does."""
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +68,22 @@ def test_an_update_changes_what_is_said(server: RealServer) -> None:
     assert told["environmentConfig"]["executionConfig"]["ttl"] == "7200s"
     done = ran(server, "templates", "update", "changing")
     assert done.returncode == 2 and "say what changes" in done.stderr
+
+
+def test_two_updates_at_once_lose_nothing(server: RealServer) -> None:
+    assert ran(server, "templates", "create", "shared", "-l", "team=fx", "--description", "Old").returncode == 0
+    words = ("templates", "update", "shared", "-l", "mine=1", "--set", "description=", "--ttl", "2h")
+    done = subprocess.run(
+        [sys.executable, "-c", MEANWHILE + MAIN, *words],
+        env=environment(server),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    told = answer(server, "templates", "get", "shared")
+    assert told["labels"] == {"team": "fx", "mine": "1", "theirs": "2"} and "description" not in told
+    assert told["environmentConfig"]["executionConfig"]["ttl"] == "7200s"
 
 
 def test_from_a_session(server: RealServer) -> None:
