@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import random
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jupyter_sessions.engines.hostlink import AnswerLost, HostUnreachable
+from jupyter_sessions.engines.sidestream import PATH, SideStream
 from jupyter_sessions.kernels.links import link_to, path_of, reachable
 from jupyter_sessions.model.errors import (
     AlreadyExists,
@@ -33,7 +32,7 @@ from jupyter_sessions.model.errors import (
 
 if TYPE_CHECKING:
     from jupyter_sessions.kernels.registry import Registry, RemoteKernel
-    from jupyter_sessions.model.api import KernelHost
+    from jupyter_sessions.model.api import KernelHost, KernelSocket, Sink
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +42,6 @@ ACT_TIMEOUT = 15.0
 """Seconds a host has to interrupt or end a kernel."""
 GONE = "the kernel was shut down"
 
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 _STREAM_MESSAGE = 16 << 20
 _NO_ENV: Mapping[str, str] = MappingProxyType({})
 _ERRORS: Mapping[int, type[SessionsError]] = MappingProxyType(
@@ -201,8 +199,8 @@ class _Follower:
     def __init__(self, registry: Registry, host: KernelHost) -> None:
         self._registry, self._host = registry, host
         self._link = link_to(host)
-        self._heard = False
-        self.task: asyncio.Task[None] | None = asyncio.get_running_loop().create_task(self._run())
+        self._stream = SideStream(self._dial, self._take, self._broke)
+        self.task: asyncio.Task[None] | None = self._stream.task
 
     def reaches(self, host: KernelHost) -> bool:
         """Whether following ``host`` would be just this."""
@@ -211,51 +209,17 @@ class _Follower:
 
     def close(self) -> None:
         """Stop."""
-        if self.task is not None:
-            self.task.cancel()
+        self._stream.close()
         self._link.close()
 
-    async def _run(self) -> None:
-        pause, told = _FIRST_PAUSE, ""
-        while True:
-            self._heard = False
-            try:
-                why = await self._read()
-            except HostUnreachable as error:
-                why = error.reason
-            if self._heard:
-                pause, told = _FIRST_PAUSE, ""
-            if why != told:
-                log.info("session %s: %s; its kernels' states may be old", self._host.session.id, why)
-                told = why
-            # Spread out: every server follows every host, and all lose one at the same moment.
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-            pause = min(pause * 2, _LONGEST_PAUSE)
-
-    async def _read(self) -> str:
-        """Read the stream until it ends and give why, in words."""
-        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        def receive(message: str | bytes | None) -> None:
-            if ended.done():
-                return
-            if message is None:
-                ended.set_result("the host's stream has ended")
-                return
-            try:
-                self._take(json.loads(message))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                ended.set_result(f"the host's stream cannot be read: {error}")
-
-        socket = await self._link.websocket("/host/stream", max_message_size=_STREAM_MESSAGE, sink=receive)
-        try:
-            return await ended
-        finally:
-            socket.close()
+    async def _dial(self, sink: Sink) -> KernelSocket:
+        return await self._link.websocket(PATH, max_message_size=_STREAM_MESSAGE, sink=sink)
 
     def _take(self, event: Mapping[str, Any]) -> None:
         take_event(self._registry, self._host.session_uuid, event)
-        self._heard = self._heard or event["type"] == "kernels"
+
+    def _broke(self, why: str) -> None:
+        log.info("session %s: %s; its kernels' states may be old", self._host.session.id, why)
 
 
 class _GatewayFollower:

@@ -7,15 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import random
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from jupyter_sessions.engines.hostlink import MAX_TOLD, HostLink, HostUnreachable
-from jupyter_sessions.model.api import KernelHost, KernelHosts, Unsubscribe
+from jupyter_sessions.engines.hostlink import MAX_TOLD, HostLink
+from jupyter_sessions.engines.sidestream import PATH, SideStream
+from jupyter_sessions.model.api import KernelHost, KernelHosts, KernelSocket, Sink, Unsubscribe
 from jupyter_sessions.model.names import SessionName
 from jupyter_sessions.model.states import State
 
@@ -33,7 +32,7 @@ SHUT_DOWN = "shut down"
 _DEAD = "dead"
 _WORDS = ("id", "name", "last_activity", "execution_state")
 _LONGEST_WORD, _LONGEST_REASON = 255, 1000
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
+_LONGEST_PAUSE = 5.0
 
 
 @dataclass(frozen=True)
@@ -254,7 +253,8 @@ class _Follower:
         self._since = asyncio.get_running_loop().time()
         self.heard = asyncio.Event()
         self.logos: dict[str, dict[str, str]] = {}
-        self.task = asyncio.get_running_loop().create_task(self._run())
+        self._stream = SideStream(self._dial, self._take, self._broke, _LONGEST_PAUSE)
+        self.task = self._stream.task
 
     def reaches(self, host: KernelHost) -> bool:
         """Whether following ``host`` would be just this."""
@@ -263,7 +263,7 @@ class _Follower:
 
     def close(self) -> None:
         """Stop."""
-        self.task.cancel()
+        self._stream.close()
         self._link.close()
 
     async def heard_in_time(self) -> None:
@@ -273,22 +273,17 @@ class _Follower:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self.heard.wait(), left)
 
-    async def _run(self) -> None:
-        pause, told = _FIRST_PAUSE, ""
-        while True:
-            begun = asyncio.get_running_loop().time()
-            try:
-                await self._read_logos()
-                why = await self._read()
-            except HostUnreachable as error:
-                why = error.reason
-            if why != told:
-                self._memory.log.info("session %s: %s; its kernels' states may be old", self._host.session.id, why)
-                told = why
-            if asyncio.get_running_loop().time() - begun > _LONGEST_PAUSE:
-                pause = _FIRST_PAUSE
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads dials, keeps no secret
-            pause = min(pause * 2, _LONGEST_PAUSE)
+    async def _dial(self, sink: Sink) -> KernelSocket:
+        await self._read_logos()
+        return await self._link.websocket(PATH, max_message_size=MAX_TOLD, sink=sink)
+
+    def _take(self, event: Mapping[str, Any]) -> None:
+        self._memory.take(self._host, event)
+        if event["type"] == "kernels":
+            self.heard.set()
+
+    def _broke(self, why: str) -> None:
+        self._memory.log.info("session %s: %s; its kernels' states may be old", self._host.session.id, why)
 
     async def _read_logos(self) -> None:
         """Learn, once, which logos the session's kernels have: they do not change while it lives."""
@@ -298,30 +293,6 @@ class _Follower:
         specs = answer.get("kernelspecs") if status == 200 and isinstance(answer, dict) else None
         if isinstance(specs, dict):
             self.logos = {kernel.name: _files(specs.get(kernel.name)) for kernel in self._host.kernels}
-
-    async def _read(self) -> str:
-        """Read the stream until it ends and give why, in words."""
-        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        def receive(message: str | bytes | None) -> None:
-            if ended.done():
-                return
-            if message is None:
-                ended.set_result("the host's stream has ended")
-                return
-            try:
-                event = json.loads(message)
-                self._memory.take(self._host, event)
-                if event["type"] == "kernels":
-                    self.heard.set()
-            except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-                ended.set_result(f"the host's stream cannot be read: {error}")
-
-        socket = await self._link.websocket("/host/stream", max_message_size=MAX_TOLD, sink=receive)
-        try:
-            return await ended
-        finally:
-            socket.close()
 
 
 def _files(spec: Any) -> dict[str, str]:

@@ -13,8 +13,10 @@ from urllib.parse import quote, urlsplit
 
 from jupyter_sessions.config.locations import Auth
 from jupyter_sessions.engines.hostlink import HostUnreachable
+from jupyter_sessions.engines.sidestream import PATH as SIDE_STREAM
+from jupyter_sessions.engines.sidestream import SideStream
 from jupyter_sessions.upstream.ending import end
-from jupyter_sessions.upstream.gateway_follow import Book, Follower, Stream, Take
+from jupyter_sessions.upstream.gateway_follow import Book, Follower, Take
 from jupyter_sessions.upstream.gateway_link import GatewayLink
 from jupyter_sessions.upstream.gateway_logos import MAX_LOGO, Pictures
 from jupyter_sessions.upstream.gateway_specs import Specs, models_of
@@ -22,7 +24,7 @@ from jupyter_sessions.upstream.gateway_wire import NO_HEADERS, Wire, fault_of
 
 if TYPE_CHECKING:
     from jupyter_sessions.config.locations import LocationConfig
-    from jupyter_sessions.model.api import KernelHost, OfferedKernel, Unsubscribe
+    from jupyter_sessions.model.api import KernelHost, KernelSocket, OfferedKernel, Sink, Unsubscribe
     from jupyter_sessions.model.names import SessionName
     from jupyter_sessions.upstream.base import Credentials
 
@@ -39,6 +41,8 @@ LOOKED = 90.0
 """Seconds for which somebody who asked is taken to be there."""
 SOON = 60.0
 """Seconds for which a session whose kernelspecs are not listed yet is looked for quickly."""
+STREAM_MESSAGE = 16 << 20
+"""Largest event of a side stream, in bytes."""
 AT_ONCE = 0.1
 """Seconds until the next look when a session has just become ACTIVE; the one after comes in twice that, up to QUICK."""
 
@@ -61,7 +65,7 @@ class LocationGateway:
         self._pictures = Pictures(self._fetch_logo, self._tell)
         self._warned: set[str] = set()
         self._followers: list[Follower] = []
-        self._side_streams: list[Stream] = []
+        self._side_streams: list[SideStream] = []
         self._listeners: list[Callable[[], None]] = []
         self._open = self._starting = 0
         self._looked = self._wanted = -LOOKED
@@ -83,8 +87,7 @@ class LocationGateway:
         task, self._task = self._task, None
         await end([task])
         await self._pictures.close()
-        for stream in self._side_streams:
-            stream.close()
+        await end(stream.task for stream in self._side_streams)
         self._side_streams.clear()
         self._followers.clear()
         if self._wire is not None:
@@ -128,7 +131,7 @@ class LocationGateway:
         if self._streams:
             if host.starter:
                 return lambda: None
-            stream = Stream(self.wire, str(host.session), take)
+            stream = self._side_stream(str(host.session), take)
             self._side_streams.append(stream)
 
             def unfollow() -> None:
@@ -140,6 +143,17 @@ class LocationGateway:
         self._followers.append(follower)
         self._wake.set()
         return lambda: _discard(self._followers, follower)
+
+    def _side_stream(self, session: str, take: Take) -> SideStream:
+        wire, path = self.wire, f"{SIDE_STREAM}?session={quote(session, safe='')}"
+
+        async def dial(sink: Sink) -> KernelSocket:
+            return await wire.websocket(path, max_message_size=STREAM_MESSAGE, sink=sink)
+
+        def broke(why: str) -> None:
+            log.info("%s: %s; its kernels' states may be old", session, why)
+
+        return SideStream(dial, take, broke)
 
     @property
     def wire(self) -> Wire:

@@ -1,20 +1,12 @@
-"""How a gateway's news of kernels reach who follows a session: by its side stream, or out of the list of kernels."""
+"""How a gateway's news of kernels reach who follows a session where it has no side stream: by its list of kernels."""
 
 from __future__ import annotations
 
-import asyncio
-import json
 import logging
-import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import Any
 
-from jupyter_sessions.engines.hostlink import HostUnreachable
 from jupyter_sessions.model.parents import session_of
-
-if TYPE_CHECKING:
-    from jupyter_sessions.upstream.gateway_wire import Wire
 
 log = logging.getLogger(__name__)
 
@@ -22,10 +14,6 @@ Take = Callable[[Mapping[str, Any]], None]
 
 MISSES = 2
 """Whole lists that must lack a kernel before it is gone: a list may be older than a start."""
-STREAM_MESSAGE = 16 << 20
-"""Largest event of a side stream, in bytes."""
-
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 10.0
 
 
 class Book:
@@ -62,59 +50,6 @@ class Book:
     def of(self, session: str | None) -> list[Mapping[str, Any]]:
         """Give the kernels of the session of this full name; None: all."""
         return [model for model in self._models.values() if session is None or session_of(model) == session]
-
-
-class Stream:
-    """Reads the side stream of one session into ``take``, from the gateway that serves it, until closed."""
-
-    def __init__(self, wire: Wire, session: str, take: Take) -> None:
-        self._wire, self._session, self._take = wire, session, take
-        self._heard = False
-        self._task = asyncio.get_running_loop().create_task(self._run())
-
-    def close(self) -> None:
-        """Stop."""
-        self._task.cancel()
-
-    async def _run(self) -> None:
-        pause, told = _FIRST_PAUSE, ""
-        while True:
-            self._heard = False
-            try:
-                why = await self._read()
-            except HostUnreachable as error:
-                why = error.reason
-            if self._heard:
-                pause, told = _FIRST_PAUSE, ""
-            if why != told:
-                log.info("%s: %s; its kernels' states may be old", self._session, why)
-                told = why
-            await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads dials, keeps no secret
-            pause = min(pause * 2, _LONGEST_PAUSE)
-
-    async def _read(self) -> str:
-        """Read the stream until it ends and give why, in words."""
-        ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-
-        def receive(message: str | bytes | None) -> None:
-            if ended.done():
-                return
-            if message is None:
-                ended.set_result("the stream has ended")
-                return
-            try:
-                event = json.loads(message)
-                self._take(event)
-                self._heard = True
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                ended.set_result(f"the stream cannot be read: {error}")
-
-        path = f"/host/stream?session={quote(self._session, safe='')}"
-        socket = await self._wire.websocket(path, max_message_size=STREAM_MESSAGE, sink=receive)
-        try:
-            return await ended
-        finally:
-            socket.close()
 
 
 class Follower:

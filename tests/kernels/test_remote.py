@@ -240,7 +240,7 @@ async def test_following_is_once_per_host_and_ends() -> None:
         hosts.unfollow("uuid-1")
         hosts.unfollow("uuid-1")
         await until(lambda: not peer.streams)
-        assert [task for task in asyncio.all_tasks() if "_Follower" in repr(task)] == []
+        assert [task for task in asyncio.all_tasks() if "SideStream" in repr(task)] == []
 
 
 async def test_a_deaf_host_costs_the_others_nothing() -> None:
