@@ -3,6 +3,7 @@ import { test } from 'node:test';
 
 import { Signal } from '@lumino/signaling';
 
+import { ApiError } from '../src/api/rest';
 import type { IListing, ISilent, SessionsRest } from '../src/api/rest';
 import type { Link } from '../src/api/stream';
 import { ILocation, ISession, ITemplate } from '../src/model/session';
@@ -278,4 +279,102 @@ test('an act that fails has the locations read, and what a location cannot do is
   assert.match(store.blocked(remote('far').name, 'update'), /EU cannot change/);
   assert.match(store.blocked(remote('far').name, 'logs'), /EU offers no log/);
   assert.equal(store.blocked(remote('far').name), '');
+});
+
+/** A promise and what resolves it. */
+function gated(): { gate: Promise<void>; open: () => void } {
+  let open: () => void = () => undefined;
+  const gate = new Promise<void>(resolve => (open = resolve));
+  return { gate, open };
+}
+
+test('a session made while a list is under way is not lost by it', async () => {
+  const { stream, rest, store } = setUp();
+  const { gate, open } = gated();
+  const list = rest.listSessions.bind(rest);
+  rest.listSessions = async () => {
+    const answer = await list();
+    await gate;
+    return answer;
+  };
+  stream.become('connected');
+  await settle();
+  rest.put(session('new', 'CREATING'));
+  stream.message.emit(change(session('new', 'CREATING'), 1));
+  await settle();
+  open();
+  await settle();
+  assert.equal(store.get(session('new').name)?.state, 'CREATING');
+});
+
+test('a list that is older than a change takes nothing back', async () => {
+  const { stream, rest, store, transitions } = setUp();
+  rest.put(session('a', 'CREATING'));
+  rest.put(session('b'));
+  stream.become('connected');
+  await settle();
+  const { gate, open } = gated();
+  const old = await rest.listSessions();
+  rest.listSessions = async () => {
+    await gate;
+    return old;
+  };
+  const listing = store.refresh();
+  rest.put(session('a', 'ACTIVE'));
+  stream.message.emit(change(session('a', 'ACTIVE'), 1));
+  rest.sessions.delete(session('b').name);
+  stream.message.emit(change(session('b'), 2, 'STATE_UNSPECIFIED'));
+  await settle();
+  open();
+  await listing;
+  assert.deepEqual(
+    store.sessions.map(({ name, state }) => [name, state]),
+    [[session('a').name, 'ACTIVE']]
+  );
+  assert.equal(transitions.at(-1)?.session.state, 'ACTIVE');
+});
+
+test('a session deleted while it is got does not come back', async () => {
+  const { stream, rest, store } = setUp();
+  rest.put(session('a'));
+  stream.become('connected');
+  await settle();
+  const { gate, open } = gated();
+  rest.gate = gate;
+  stream.message.emit(change(session('a', 'TERMINATED'), 1));
+  stream.message.emit(change(session('a'), 2, 'STATE_UNSPECIFIED'));
+  rest.getSession = () => Promise.reject(new ApiError('none', 404, 'NOT_FOUND', []));
+  open();
+  await settle();
+  assert.equal(store.sessions.length, 0);
+});
+
+test('limits that were set while the session is got are not taken back', async () => {
+  const { stream, rest, store } = setUp();
+  rest.put(session('a'));
+  stream.become('connected');
+  await settle();
+  const { gate, open } = gated();
+  rest.gate = gate;
+  stream.message.emit(change(session('a'), 1));
+  const longer = session('a', 'ACTIVE', {
+    environmentConfig: { executionConfig: { ttl: '9000s' } }
+  });
+  Object.assign(rest, { update: () => Promise.resolve(longer) });
+  rest.put(longer);
+  await store.setLimits(longer.name, { ttl: '9000s' });
+  open();
+  await settle();
+  assert.deepEqual(store.get(longer.name), longer);
+});
+
+test('an operation that ends in an error at once is a failure, and the row stays', async () => {
+  const { stream, rest, store } = setUp();
+  rest.put(session('a'));
+  stream.become('connected');
+  await settle();
+  const failed = { name: 'o', done: true, error: { code: 9, message: 'it is in use' } };
+  Object.assign(rest, { remove: () => Promise.resolve(failed) });
+  await assert.rejects(store.remove(session('a').name), /it is in use/);
+  assert.equal(store.sessions.length, 1);
 });

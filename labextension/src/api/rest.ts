@@ -184,6 +184,15 @@ export async function listEverywhere<T>(
   }
 }
 
+/** An operation that was not refused; throws ApiError where it ended in an error at once. */
+export function accepted(operation: IOperation): IOperation {
+  const { error } = operation;
+  if (error) {
+    throw new ApiError(error.message, error.code, '', []);
+  }
+  return operation;
+}
+
 function silent(name: string, why: unknown): IListing<never> {
   const status = why instanceof ApiError ? why.status : '';
   const message = why instanceof Error ? why.message : String(why);

@@ -1,7 +1,14 @@
 import { IDisposable } from '@lumino/disposable';
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { ApiError, IListing, listEverywhere, newRequestId, SessionsRest } from '../api/rest';
+import {
+  accepted,
+  ApiError,
+  IListing,
+  listEverywhere,
+  newRequestId,
+  SessionsRest
+} from '../api/rest';
 import { Link, WatchStream } from '../api/stream';
 import { Ability, ITrouble, lacks, placeTitle } from '../model/location';
 import {
@@ -31,6 +38,13 @@ const LACKS: Record<Ability, (place: string) => string> = {
   kernels: place => `${place} does not tell the kernels of its sessions.`,
   templates: place => `${place} keeps no templates.`
 };
+
+/** A session that is being got: whether once more, and whether it was deleted meanwhile. */
+interface IFetch {
+  again: boolean;
+  gone: boolean;
+  done: Promise<void>;
+}
 
 /** Keeps the sessions: lists once, then follows the stream and gets each session that changed. */
 export class SessionStore implements IRuntimeSessions, IDisposable {
@@ -125,20 +139,20 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
     body: ISessionBody,
     requestId: string
   ): Promise<ISession | undefined> {
-    const operation = await this._acted(this._rest.create(parent, id, body, requestId));
+    const operation = accepted(await this._acted(this._rest.create(parent, id, body, requestId)));
     const name = operation.metadata?.session ?? `${parent}/sessions/${id}`;
     await this._fetch(name);
     return this.get(name);
   }
 
   async terminate(name: string): Promise<void> {
-    await this._acted(this._rest.terminate(name, newRequestId()));
+    accepted(await this._acted(this._rest.terminate(name, newRequestId())));
     await this._fetch(name);
   }
 
   async remove(name: string): Promise<void> {
     const uuid = this.get(name)?.uuid;
-    const operation = await this._acted(this._rest.remove(name, newRequestId()));
+    const operation = accepted(await this._acted(this._rest.remove(name, newRequestId())));
     if (operation.done) {
       this._drop(name, uuid);
     } else {
@@ -150,6 +164,11 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
     const mask = Object.keys(limits).map(field => `environmentConfig.executionConfig.${field}`);
     const body = { environmentConfig: { executionConfig: limits } };
     this._put(await this._acted(this._rest.update(name, body, mask)));
+    const running = this._fetching.get(name);
+    if (running) {
+      // What is under way may have been read before.
+      running.again = true;
+    }
   }
 
   listKernels(name: string): Promise<ISessionKernel[]> {
@@ -246,6 +265,8 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
   }
 
   private async _listNow(): Promise<void> {
+    const touched = new Set<string>();
+    this._touched = touched;
     try {
       const reading = this._places.read();
       const places = async () => {
@@ -257,7 +278,7 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
         listEverywhere(parent => this._rest.listSessions(parent), places),
         reading
       ]);
-      this._take(templates, sessions);
+      this._take(templates, sessions, touched);
       this._error = '';
       this._loaded = true;
     } catch (error) {
@@ -266,8 +287,16 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
     this._emit();
   }
 
-  /** Take whole lists; what a location held that did not answer stays as it was. */
-  private _take(templates: IListing<ITemplate>, sessions: IListing<ISession>): void {
+  /**
+   * Take whole lists; what a location held that did not answer stays as it was.
+   *
+   * @param touched - the sessions that changed since the lists were asked for: what was heard of them is newer
+   */
+  private _take(
+    templates: IListing<ITemplate>,
+    sessions: IListing<ISession>,
+    touched: ReadonlySet<string>
+  ): void {
     const silent = (list: IListing<unknown>, name: string) =>
       list.unreachable.some(place => place.name === parentOf(name));
     const fresh = new Set(templates.rows.map(template => template.name));
@@ -276,11 +305,12 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
     this._places.listed(sessions.unreachable, Date.now());
     const names = new Set(sessions.rows.map(session => session.name));
     for (const name of this._sessions.keys()) {
-      if (!names.has(name) && !silent(sessions, name)) {
+      if (!names.has(name) && !silent(sessions, name) && !touched.has(name)) {
         this._sessions.delete(name);
       }
     }
-    sessions.rows.forEach(session => this._put(session, false));
+    const rows = sessions.rows.filter(({ name }) => !touched.has(name));
+    rows.forEach(session => this._put(session, false));
   }
 
   /** Get one session anew. A change told while its answer is under way makes another get. */
@@ -290,17 +320,20 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
       running.again = true;
       return running.done;
     }
-    const job = { again: false, done: Promise.resolve() };
+    const job = { again: false, gone: false, done: Promise.resolve() };
     this._fetching.set(name, job);
     job.done = this._fetchUntilCurrent(name, job);
     return job.done;
   }
 
-  private async _fetchUntilCurrent(name: string, job: { again: boolean }): Promise<void> {
+  private async _fetchUntilCurrent(name: string, job: IFetch): Promise<void> {
     do {
-      job.again = false;
+      job.again = job.gone = false;
       try {
-        this._put(await this._rest.getSession(name));
+        const session = await this._rest.getSession(name);
+        if (!job.gone) {
+          this._put(session);
+        }
       } catch (error) {
         if (!(error instanceof ApiError) || error.code !== 404) {
           this._fetching.delete(name);
@@ -314,7 +347,13 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
 
   /** Forget a session that is deleted; one made anew under its name has another uuid and stays. */
   private _drop(name: string, uuid?: string): void {
+    const running = this._fetching.get(name);
+    if (running && uuid !== undefined) {
+      // The answer under way may be from before.
+      running.again = running.gone = true;
+    }
     if (uuid === undefined || this.get(name)?.uuid === uuid) {
+      this._touched.add(name);
       this._sessions.delete(name);
       this._emit();
     }
@@ -324,6 +363,7 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
     const old = this._sessions.get(session.name);
     const same = old?.uuid === session.uuid;
     this._sessions.set(session.name, session);
+    this._touched.add(session.name);
     if (this._isDisposed) {
       return;
     }
@@ -345,7 +385,9 @@ export class SessionStore implements IRuntimeSessions, IDisposable {
   private readonly _places: Places;
   private readonly _cursor = new Cursor();
   private readonly _sessions = new Map<string, ISession>();
-  private readonly _fetching = new Map<string, { again: boolean; done: Promise<void> }>();
+  private readonly _fetching = new Map<string, IFetch>();
+  /** The sessions that changed since the last list was asked for. */
+  private _touched = new Set<string>();
   private _templates: readonly ITemplate[] = [];
   private _error = '';
   private _loaded = false;
