@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import json
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from jupyter_sessions.model import filter as filters
 from jupyter_sessions.model import pages
 from jupyter_sessions.model.api import KernelHost, ListRequest, Page, Unsubscribe
-from jupyter_sessions.model.errors import FieldViolation, InvalidArgument
 from jupyter_sessions.model.names import LocationName, SessionName
 from jupyter_sessions.model.resources import Session
 from jupyter_sessions.model.states import State
@@ -36,6 +34,7 @@ class Mirror:
         self._hosts: dict[str, KernelHost] = {}
         self._listeners = Listeners[KernelHost]()
         self._gateway: LocationGateway | None = None
+        self._key = secrets.token_bytes(32)
 
     @property
     def moving(self) -> bool:
@@ -79,17 +78,26 @@ class Mirror:
     def page(self, request: ListRequest) -> Page[Session]:
         """Give one page of the sessions last seen, newest first, marked as what could not be read now.
 
-        Its tokens are this page's own (``last_known_token``). Raises InvalidArgument.
+        Its tokens are this page's own (``last_known_token``), for its filter and as long as this object lives. Raises
+        InvalidArgument.
         """
         size = pages.page_size(request.page_size)
         expression = filters.parse(request.filter, Session)
         fits = filters.predicate(expression, Session) if expression is not None else None
-        after = _read_token(request.page_token) if request.page_token else None
+        after = self._after(request) if request.page_token else None
         rows = [known.session for known in self._known.values()]
         rows = [row for row in rows if (fits is None or fits(row)) and (after is None or _order(row) > after)]
         rows.sort(key=_order)
-        token = _write_token(_order(rows[size - 1])) if len(rows) > size else ""
+        token = ""
+        if len(rows) > size:
+            cursor = pages.Cursor(rows[size - 1].create_time, rows[size - 1].name)
+            token = _TOKEN + pages.sign(self._key, self._location, request.filter, cursor)
         return Page(rows[:size], token, [str(self._location)])
+
+    def _after(self, request: ListRequest) -> tuple[int, str]:
+        token = request.page_token.removeprefix(_TOKEN)
+        cursor = pages.verify(self._key, token, self._location, request.filter)
+        return (-cursor.create_time, cursor.name)
 
     def use(self, gateway: LocationGateway | None) -> None:
         """Reach the kernels of ACTIVE sessions through a gateway from now on, or no longer."""
@@ -172,16 +180,3 @@ def _order(session: Session) -> tuple[int, str]:
 def last_known_token(token: str) -> bool:
     """Say whether a page token is one of ``Mirror.page``, and none of the upstream's."""
     return token.startswith(_TOKEN)
-
-
-def _write_token(order: tuple[int, str]) -> str:
-    return _TOKEN + base64.urlsafe_b64encode(json.dumps(order).encode()).decode()
-
-
-def _read_token(token: str) -> tuple[int, str]:
-    try:
-        when, name = json.loads(base64.urlsafe_b64decode(token[len(_TOKEN) :].encode()))
-        return int(when), str(name)
-    except (ValueError, TypeError):
-        rule = "must be a nextPageToken as it was given; leave it out to begin again"
-        raise InvalidArgument([FieldViolation("pageToken", rule)]) from None
