@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { mock, test } from 'node:test';
 
 import { Signal } from '@lumino/signaling';
 
@@ -20,8 +20,9 @@ function setUp() {
       kernelspecs: { ours: { name: 'ours', metadata: { jupyter_sessions: { session: SESSION } } } }
     },
     specsChanged: new Signal<object, unknown>(own),
-    refreshSpecs: () => Promise.resolve()
+    refreshSpecs: () => asked()
   };
+  let asked = () => Promise.resolve();
   const notebooks = {
     running: () => [].values(),
     runningChanged: new Signal<object, unknown>(own)
@@ -35,7 +36,8 @@ function setUp() {
     running.splice(0, running.length, { id: 'k', name, execution_state });
     kernels.runningChanged.emit(undefined);
   };
-  return { links, become };
+  const onAsk = (answer: () => Promise<void>) => (asked = answer);
+  return { links, become, onAsk, specs };
 }
 
 test('a kernel’s start is timed from when it was first seen, until it is there', async () => {
@@ -56,4 +58,40 @@ test('a kernel of no session starts for none', () => {
   const { links, become } = setUp();
   become('starting', 'python3');
   assert.ok(Number.isNaN(links.starting(SESSION)));
+});
+
+/** Let what is due run, and go on to the next timer, until a promise is settled. */
+async function run(clock: typeof mock.timers, until: Promise<void>): Promise<void> {
+  let done = false;
+  void until.finally(() => (done = true));
+  for (let step = 0; step < 1000 && !done; step++) {
+    await new Promise(resolve => setImmediate(resolve));
+    clock.tick(100);
+  }
+  await until;
+}
+
+test('a kernel to come is asked for with growing pauses, also by many and past a failure', async () => {
+  const { links, onAsk, specs } = setUp();
+  const { kernelspecs } = specs.specs;
+  Object.assign(specs.specs, { kernelspecs: {} });
+  mock.timers.enable({ apis: ['setTimeout', 'Date'] });
+  try {
+    let asked = 0;
+    onAsk(() => {
+      asked++;
+      return Promise.reject(new Error('away'));
+    });
+    await run(mock.timers, Promise.all([SESSION, 'b', 'c'].map(s => links.awaitOffers(s))).then());
+    assert.ok(asked >= 5 && asked <= 9, `asked ${asked} times`);
+    const before = Date.now();
+    onAsk(() => {
+      Object.assign(specs.specs, { kernelspecs });
+      return Promise.resolve();
+    });
+    await links.awaitOffers(SESSION);
+    assert.equal(Date.now(), before);
+  } finally {
+    mock.timers.reset();
+  }
 });

@@ -56,3 +56,17 @@ test('a log that ended says so', async () => {
   await tail.follow();
   assert.equal(tail.complete, true);
 });
+
+test('a failure is told, and passes when the log can be read again', async () => {
+  const log = new Growing();
+  let away = true;
+  const tail = new LogTail((offset, limit) =>
+    away ? Promise.reject(new Error('away')) : log.read(offset, limit)
+  );
+  assert.equal(await tail.follow(), true);
+  assert.equal(tail.error, 'away');
+  assert.equal(await tail.follow(), false);
+  away = false;
+  assert.equal(await tail.follow(), true);
+  assert.equal(tail.error, '');
+});

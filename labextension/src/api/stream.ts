@@ -5,6 +5,9 @@ import { ISignal, Signal } from '@lumino/signaling';
 import { backoff, IChange, IReset } from '../model/watch';
 import { EVERYWHERE, serviceUrl } from './rest';
 
+/** How long a link must have stood before the next attempts are quick again, in milliseconds. */
+const STEADY = 10_000;
+
 export type Link = 'connecting' | 'connected' | 'lost';
 
 /** The watch stream over all locations: one websocket, opened again with growing pauses when it falls. */
@@ -50,7 +53,7 @@ export class WatchStream implements IDisposable {
     const socket = new this._settings.WebSocket(this._url());
     this._socket = socket;
     socket.onopen = () => {
-      this._attempt = 0;
+      this._openedAt = Date.now();
       this._setLink('connected');
     };
     socket.onmessage = (event: MessageEvent) => {
@@ -76,6 +79,11 @@ export class WatchStream implements IDisposable {
 
   private _closed(): void {
     this._socket = null;
+    // A server that accepts and closes at once is not asked every second.
+    if (this._openedAt && Date.now() - this._openedAt >= STEADY) {
+      this._attempt = 0;
+    }
+    this._openedAt = 0;
     const pause = backoff(this._attempt++);
     this._retryAt = Date.now() + pause;
     this._timer = setTimeout(() => this.open(), pause);
@@ -98,6 +106,7 @@ export class WatchStream implements IDisposable {
   private _socket: WebSocket | null = null;
   private _timer: ReturnType<typeof setTimeout> | undefined;
   private _attempt = 0;
+  private _openedAt = 0;
   private _retryAt = 0;
   private _link: Link = 'connecting';
   private _isDisposed = false;

@@ -128,6 +128,11 @@ export function isFinal(state: State): boolean {
   return state === 'TERMINATED' || state === 'FAILED';
 }
 
+/** Whether it has kernels at all; a Spark Connect client speaks to one that has none. */
+export function hasKernels(session: ISession): boolean {
+  return session.sparkConnectSession === undefined;
+}
+
 /** The name a person gave the session, else its id. */
 export function title(session: ISession): string {
   return session.jupyterSession?.displayName || shortName(session.name);

@@ -2,6 +2,7 @@ import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application'
 
 import { SessionsRest } from '../api/rest';
 import { WatchStream } from '../api/stream';
+import { hasKernels } from '../model/session';
 import { KernelLinks } from '../state/kernels';
 import { SessionStore } from '../state/store';
 import { IKernelLinks, IRuntimeSessions } from '../state/tokens';
@@ -34,6 +35,9 @@ export const kernelsPlugin: JupyterFrontEndPlugin<IKernelLinks> = {
     store.transition.connect((_, { session, oldState }) => {
       // Only an ACTIVE session offers kernelspecs.
       const known = links.offered(session.name).length > 0;
+      if (!hasKernels(session)) {
+        return;
+      }
       if ((session.state === 'ACTIVE') !== known || oldState === 'ACTIVE') {
         const asked =
           session.state === 'ACTIVE' ? links.awaitOffers(session.name) : links.refresh();

@@ -11,6 +11,7 @@ type Notebooks = Pick<Session.IManager, 'running' | 'runningChanged'>;
 
 const OFFERS_MILLISECONDS = 20_000;
 const ASK_MILLISECONDS = 500;
+const MOST_MILLISECONDS = 4000;
 
 /** Which of the page's kernels and notebooks live in which session, from the lists that Lab keeps anyway. */
 export class KernelLinks implements IDisposable {
@@ -50,21 +51,29 @@ export class KernelLinks implements IDisposable {
   }
 
   /**
-   * Ask again and again until a session that has become ACTIVE offers a kernel, which behind another server takes a
-   * moment; resolves in any case, after 20 s at the latest. However many wait, there is one question at a time.
+   * Ask again, with growing pauses, until a session that has become ACTIVE offers a kernel, which behind another
+   * server takes a moment and which no event tells; resolves in any case, after 20 s at the latest. However many wait,
+   * there is one question at a time.
    */
   async awaitOffers(session: string): Promise<void> {
     const end = Date.now() + OFFERS_MILLISECONDS;
-    while (!this._isDisposed && !this.offered(session).length && Date.now() < end) {
+    let pause = ASK_MILLISECONDS;
+    const waits = () => !this._isDisposed && !this.offered(session).length && Date.now() < end;
+    while (waits()) {
       this._asking ??= this._ask();
       await this._asking;
+      if (waits()) {
+        await new Promise(resolve => setTimeout(resolve, pause));
+        pause = Math.min(2 * pause, MOST_MILLISECONDS);
+      }
     }
   }
 
   private async _ask(): Promise<void> {
     try {
       await this.refresh();
-      await new Promise(resolve => setTimeout(resolve, ASK_MILLISECONDS));
+    } catch {
+      // A server that does not answer now may the next time.
     } finally {
       this._asking = null;
     }

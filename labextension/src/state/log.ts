@@ -22,8 +22,25 @@ export class LogTail {
     return this._complete;
   }
 
-  /** Read what is new, up to the end as it is now; true where anything changed. */
+  /** Why the last reading failed, or nothing. */
+  get error(): string {
+    return this._error;
+  }
+
+  /** Read what is new, up to the end as it is now; true where anything changed. Never rejects: `error` tells. */
   async follow(): Promise<boolean> {
+    const before = this._error;
+    try {
+      const changed = await this._readOn();
+      this._error = '';
+      return changed || before !== '';
+    } catch (error) {
+      this._error = error instanceof Error ? error.message : String(error);
+      return this._error !== before;
+    }
+  }
+
+  private async _readOn(): Promise<boolean> {
     let changed = false;
     for (;;) {
       const page = await this._read(this._next ?? -PIECE, PIECE);
@@ -52,4 +69,5 @@ export class LogTail {
   private _text = '';
   private _cut = false;
   private _complete = false;
+  private _error = '';
 }

@@ -27,18 +27,10 @@ function useTail(props: IViewContext & { session: ISession }, blocked: string): 
       }
       busy = true;
       last = Date.now();
-      try {
-        const changed = await tail.follow();
-        if (changed && !gone) {
-          setShown({ text: tail.text, cut: tail.cut, error: '' });
-        }
-      } catch (error) {
-        if (!gone) {
-          setShown({ text: tail.text, cut: tail.cut, error: (error as Error).message });
-        }
-      } finally {
-        busy = false;
+      if ((await tail.follow()) && !gone) {
+        setShown({ text: tail.text, cut: tail.cut, error: tail.error });
       }
+      busy = false;
     };
     const slot = () => void follow();
     slot();
@@ -70,10 +62,18 @@ export function Log(props: IViewContext & { session: ISession }): JSX.Element {
     <section aria-label="Log">
       <h3>Log</h3>
       {blocked && <p className="jp-RuntimeSessions-note">{blocked}</p>}
-      {shown.error && !blocked && <p className="jp-RuntimeSessions-faults">{shown.error}</p>}
+      {shown.error && !blocked && (
+        <p className="jp-RuntimeSessions-faults">The log could not be read: {shown.error}</p>
+      )}
       {shown.cut && <p className="jp-RuntimeSessions-note">Earlier lines are not shown.</p>}
       {(shown.text || !blocked) && (
-        <pre className="jp-RuntimeSessions-log" ref={box} onScroll={onScroll} tabIndex={0}>
+        <pre
+          className="jp-RuntimeSessions-log"
+          ref={box}
+          onScroll={onScroll}
+          tabIndex={0}
+          aria-label="Log"
+        >
           {shown.text || 'Nothing was written yet.'}
         </pre>
       )}
