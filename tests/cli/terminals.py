@@ -9,13 +9,17 @@ import re
 import select
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 from tests.cli.beside import environment
 from tests.cli.running import command
 from tests.real.server import RealServer
 
 CTRL_C = "\x03"
+# The first of a new session that opens a terminal makes it its own; a shell does it, for a fork of Python's that runs
+# code before the program begins is no longer safe beside threads.
+HOLD = ': <>"$0"; exec "$@"'
 ACTS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -65,17 +69,23 @@ class Terminal:
 @contextlib.contextmanager
 def terminal(server: RealServer, *words: str, columns: int = 140) -> Iterator[Terminal]:
     """Run a command on a terminal of its own, with job control as a shell gives it; at the end it is gone."""
-    ours, theirs = pty.openpty()
     environ = {**environment(server), "TERM": "xterm-256color", "COLUMNS": str(columns), "LINES": "40"}
+    with on_terminal(command(*words), environ, server.home) as made:
+        yield made
+
+
+@contextlib.contextmanager
+def on_terminal(argv: Sequence[str], environ: Mapping[str, str], folder: Path) -> Iterator[Terminal]:
+    """Run a program in ``folder`` on a terminal that Ctrl-C goes through to it; at the end it is gone."""
+    ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        command(*words),
+        ["/bin/sh", "-c", HOLD, os.ttyname(theirs), *argv],
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env=environ,
-        cwd=server.home,
+        env=dict(environ),
+        cwd=folder,
         start_new_session=True,
-        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
     )
     os.close(theirs)
     try:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import os
-import pty
 import re
 import subprocess
 import venv
@@ -15,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import jupyter_sessions
-from tests.cli.terminals import CTRL_C, Terminal
+from tests.cli.terminals import CTRL_C, Terminal, on_terminal
 from tests.magics.local import environment
 from tests.real.server import RealServer
 
@@ -33,9 +31,6 @@ ABSENT = (
     "jupyter_server",
     "lark",
 )
-
-# Makes the terminal the process's own, so that Ctrl-C reaches it, and becomes the program.
-HOLD = "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 def closure(names: tuple[str, ...]) -> set[str]:
@@ -77,35 +72,10 @@ def ipython(python: str, server: RealServer, home: Path, *words: str) -> subproc
 @contextlib.contextmanager
 def prompt(python: str, server: RealServer, home: Path) -> Iterator[Terminal]:
     """Run IPython on a terminal, line by line."""
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [
-            python,
-            "-c",
-            HOLD,
-            python,
-            "-m",
-            "IPython",
-            "--no-banner",
-            "--no-confirm-exit",
-            "--colors=NoColor",
-            "--simple-prompt",
-        ],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**environment(server, home), "TERM": "xterm", "COLUMNS": "140"},
-        cwd=home,
-        start_new_session=True,
-    )
-    os.close(theirs)
-    try:
-        yield Terminal(ours, process)
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait(30)
-        os.close(ours)
+    words = ["--no-banner", "--no-confirm-exit", "--colors=NoColor", "--simple-prompt"]
+    environ = {**environment(server, home), "TERM": "xterm", "COLUMNS": "140"}
+    with on_terminal([python, "-m", "IPython", *words], environ, home) as made:
+        yield made
 
 
 def test_the_environment_has_the_client_alone(python: str) -> None:
