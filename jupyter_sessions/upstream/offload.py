@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
@@ -15,10 +16,18 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
+class NoThread(OSError):
+    """The machine has no thread to give."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.EAGAIN, "there is no thread to be had now")
+
+
 def in_thread(function: Callable[[], T], name: str, done: Callable[[], None] | None = None) -> asyncio.Future[T]:
     """Run ``function`` on a new daemon thread and give its outcome as a future of the running loop.
 
-    ``done`` is called on the loop once the thread has ended, also if the future was cancelled meanwhile.
+    ``done`` is called on the loop once the thread has ended, also if the future was cancelled meanwhile. Where no
+    thread can be had the future fails with NoThread.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
@@ -43,7 +52,10 @@ def in_thread(function: Callable[[], T], name: str, done: Callable[[], None] | N
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(settle, result, error)
 
-    threading.Thread(target=run, name=name, daemon=True).start()
+    try:
+        threading.Thread(target=run, name=name, daemon=True).start()
+    except RuntimeError:
+        settle(None, NoThread())
     return future
 
 

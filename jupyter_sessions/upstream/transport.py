@@ -32,7 +32,7 @@ from jupyter_sessions.upstream.errors import (
     upstream_error,
 )
 from jupyter_sessions.upstream.exchange import LARGEST, Came, Fault, Sent, exchange
-from jupyter_sessions.upstream.offload import in_thread
+from jupyter_sessions.upstream.offload import NoThread, in_thread
 from jupyter_sessions.upstream.retry import REPEATABLE, Failed, Patience, pause, retry_after
 from jupyter_sessions.upstream.targets import check_target, proxies, verification
 
@@ -100,6 +100,7 @@ class HttpTransport:
         self._slots = asyncio.Semaphore(threads)
         self._lines: dict[Line, asyncio.Future[Came]] = {}
         self._probes: set[asyncio.Task[None]] = set()
+        self._trying: set[asyncio.Task[Answer]] = set()
         self._closed = False
         # Without a handler of its own, a retry would be a bare word on the terminal of whoever configured no logging.
         if not logging.getLogger("stamina").handlers:
@@ -154,6 +155,9 @@ class HttpTransport:
             line.cut()
             if not future.done():
                 future.set_exception(Fault(Unavailable(f"{self._host}: the connection was closed"), again=False))
+        # What waits for credentials, for a place or to try again holds no line.
+        for task in self._trying:
+            task.cancel()
         self._session.close()
         await asyncio.gather(*self._probes, return_exceptions=True)
 
@@ -184,11 +188,17 @@ class HttpTransport:
         task = asyncio.get_running_loop().create_task(loop())
         # A caller who is cancelled hears no more of how it ended.
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        self._trying.add(task)
+        task.add_done_callback(self._trying.discard)
         try:
             # Each try ends in time by itself; this ends a pause that would not.
             return await asyncio.wait_for(task, self._remaining(call) + 0.5)
         except (Failed, asyncio.TimeoutError):
             failed = last or Failed(DeadlineExceeded(f"{self._host} did not answer in time"))
+        except asyncio.CancelledError:
+            if not self._closed or not task.cancelled():
+                raise
+            failed = Failed(Unavailable(f"{self._host}: the connection was closed"))
         # However many tries: one burst of these does not make an upstream unreachable.
         if failed.unreadable and not self._closed:
             self._breaker.failed(failed.error)
@@ -261,6 +271,9 @@ class HttpTransport:
             seconds = min(seconds, self._config.request_timeout)
         try:
             return await self._on_thread(sent, seconds)
+        except NoThread as error:
+            # It says nothing of the upstream.
+            raise Failed(Unavailable(f"{self._host}: nothing was sent, {error.strerror}")) from None
         except Fault as fault:
             raise self._unanswered(call, headers, fault, seconds) from None
 

@@ -8,16 +8,17 @@ import socket
 import threading
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 
 from jupyter_sessions.model.errors import DeadlineExceeded, SessionsError, Unavailable
-from tests.faults.replies import black_hole, drip, endless, gzip_bomb, held, ok, slow
+from jupyter_sessions.upstream.retry import Patience
+from tests.faults.replies import black_hole, drip, endless, gzip_bomb, held, ok, slow, unavailable
 from tests.faults.server import FaultServer, Reply
 from tests.faults.sockets import full_queue, nobody
-from tests.upstream.carrying import BASE, SESSIONS, carried, until
+from tests.upstream.carrying import BASE, SESSIONS, Passes, carried, until
 
 SHORT = replace(BASE, request_timeout=0.2)
 
@@ -200,3 +201,39 @@ async def test_who_is_cancelled_while_it_closes_leaves_no_error_behind() -> None
     del call
     gc.collect()
     assert unheard == []
+
+
+class Slow(Passes):
+    """Credentials that do not come."""
+
+    async def headers(self) -> Mapping[str, str]:
+        """Wait."""
+        self.asked += 1
+        await asyncio.Event().wait()
+        return {}
+
+
+@pytest.mark.parametrize("waits", ["for credentials", "to try again"])
+async def test_a_close_ends_what_waits_at_once(waits: str) -> None:
+    credentials = Slow(["t"]) if waits == "for credentials" else Passes(["t"])
+    patience = Patience(first=60.0, longest=60.0)
+    async with FaultServer(otherwise=unavailable()) as server:
+        config = replace(BASE, request_timeout=100.0)
+        async with carried(server.url, credentials, config, patience=patience) as transport:
+            call = asyncio.ensure_future(transport.call("GET", SESSIONS, safe=True))
+            await until(lambda: credentials.asked and (server.requests or waits == "for credentials"))
+            await transport.close()
+            with pytest.raises(Unavailable, match="the connection was closed"):
+                await asyncio.wait_for(call, 5)
+
+
+async def test_a_thread_that_cannot_be_had_takes_no_place_from_the_next_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none_left(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async with FaultServer() as server, carried(server.url, Passes(["t"]), threads=1) as transport:
+        for _ in range(2):
+            with monkeypatch.context() as full, pytest.raises(Unavailable, match="no thread"):
+                full.setattr(threading.Thread, "start", none_left)
+                await transport.call("GET", SESSIONS, deadline=2.0)
+        assert await transport.call("GET", SESSIONS)
