@@ -9,7 +9,9 @@ import {
   IDraft,
   moved,
   ownFaults,
-  suggestId
+  remaining,
+  suggestId,
+  templated
 } from '../src/model/form';
 import { PARENT } from './sessions';
 
@@ -42,7 +44,7 @@ test('a full form', () => {
       ],
       properties: [{ key: 'local:memory', value: '4G' }],
       ttl: '2 d',
-      idleTtl: 'soon'
+      idleTtl: '1.1 h'
     })
   );
   assert.deepEqual(body, {
@@ -50,7 +52,7 @@ test('a full form', () => {
     sessionTemplate: `${PARENT}/sessionTemplates/t`,
     labels: { env: 'prod' },
     runtimeConfig: { properties: { 'local:memory': '4G' } },
-    environmentConfig: { executionConfig: { ttl: '172800s', idleTtl: 'soon' } }
+    environmentConfig: { executionConfig: { ttl: '172800s', idleTtl: '3960s' } }
   });
 });
 
@@ -106,10 +108,11 @@ test('what only the form can see', () => {
         { key: 'env', value: '2' }
       ],
       properties: [{ key: '', value: '4G' }]
-    })
+    }),
+    LONGEST
   );
   assert.deepEqual(Object.keys(faults), ['labels.1', 'properties.0']);
-  assert.deepEqual(ownFaults(draft({})), {});
+  assert.deepEqual(ownFaults(draft({}), LONGEST), {});
 });
 
 test('a Spark Connect session has no kernel and no card', () => {
@@ -142,4 +145,46 @@ test('the location used last comes first, else this machine, else the first that
   assert.equal(firstPlace([eu, PARENT], 'projects/gone/locations/x'), PARENT);
   assert.equal(firstPlace([eu], ''), eu);
   assert.equal(firstPlace([], ''), PARENT);
+});
+
+test('the form finds a wrong limit itself, in words', () => {
+  const longest = { ttl: 86400, idleTtl: 7200 };
+  const typed = (ttl: string, idleTtl: string) => ownFaults(draft({ ttl, idleTtl }), longest);
+  assert.deepEqual(typed('24 h', ' '), {});
+  assert.deepEqual(typed('8', '3 h'), {
+    ttl: ['Write a number and a unit, such as 30 min, 8 h or 2 d.'],
+    idleTtl: ['At most 2 h in this location.']
+  });
+  assert.deepEqual(typed('5 min', ''), { ttl: ['At least 10 min.'] });
+});
+
+test('without a template the kernel is one that the location offers', () => {
+  const there = draft({ template: 't', kernel: '' });
+  assert.deepEqual(templated(there, '', ['SPARK_CONNECT']), {
+    template: '',
+    kernel: 'SPARK_CONNECT'
+  });
+  assert.equal(templated(draft({ kernel: 'SCALA' }), '', ['PYTHON', 'SCALA']).kernel, 'SCALA');
+  assert.equal(templated(draft({}), 't', ['PYTHON']).kernel, '');
+});
+
+test('a fault goes when its field changes, and moves with its row', () => {
+  const rows = ['a', 'b', 'c'].map(key => ({ key, value: '' }));
+  const typed = draft({ labels: rows });
+  const faults = { id: ['x'], ttl: ['y'], 'labels.0': ['of a'], 'labels.2': ['of c'] };
+  assert.deepEqual(remaining(faults, typed, { id: 'new' }), {
+    ttl: ['y'],
+    'labels.0': ['of a'],
+    'labels.2': ['of c']
+  });
+  const without = remaining(faults, typed, { labels: rows.slice(1) });
+  assert.deepEqual(without, { id: ['x'], ttl: ['y'], 'labels.1': ['of c'] });
+  const edited = [{ key: 'A', value: '' }, ...rows.slice(1)];
+  assert.equal('labels.0' in remaining(faults, typed, { labels: edited }), false);
+});
+
+test('what the service says twice of one field is shown once', () => {
+  const twice = { field: 'labels.env', description: 'no' };
+  const typed = draft({ labels: [{ key: 'env', value: '' }] });
+  assert.deepEqual(faultsOf([twice, twice], typed, LONGEST), { 'labels.0': ['no'] });
 });

@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import {
   formatDuration,
   formatMoment,
+  onWire,
   parseDuration,
   parseTime,
   parseTyped
@@ -37,14 +38,14 @@ test('durations as a person types them', () => {
     ['2h 30m', 9000],
     ['2 h 14 min', 8040],
     ['1 day', 86400],
-    ['3600', 3600],
+    ['2 weeks', 1209600],
     ['3600s', 3600],
     ['1.5 h', 5400]
   ];
   for (const [text, seconds] of table) {
     assert.equal(parseTyped(text), seconds, text);
   }
-  for (const text of ['', 'soon', '5 x', 'h', '-5 m']) {
+  for (const text of ['', 'soon', '5 x', 'h', '-5 m', '3600', '5 ms', '3 months', '2 h 30']) {
     assert.ok(Number.isNaN(parseTyped(text)), text);
   }
 });
@@ -73,4 +74,8 @@ test('a moment says its day only when it is another', () => {
   assert.equal(formatMoment(new Date(2026, 5, 10, 21, 40).getTime(), noon), '21:40');
   assert.match(formatMoment(new Date(2026, 5, 11, 9, 5).getTime(), noon), /^\D+ 09:05$/);
   assert.doesNotMatch(formatMoment(new Date(2026, 8, 1, 9, 5).getTime(), noon), /09:05/);
+});
+
+test('a typed limit is whole seconds on the wire', () => {
+  assert.equal(onWire(parseTyped('1.1 h')), '3960s');
 });

@@ -1,8 +1,8 @@
 import { EndCause } from './ends';
 import { ISessionBody } from './session';
-import { limitFault } from './limit';
+import { limitFault, typedFault } from './limit';
 import { SPARK_CONNECT } from './location';
-import { parseTyped } from './time';
+import { onWire, parseTyped } from './time';
 
 export interface IRow {
   key: string;
@@ -65,6 +65,37 @@ export function moved(draft: IDraft, parent: string, kinds: readonly string[]): 
 }
 
 /**
+ * A draft as it must change to follow a template: its kernel is the natural choice; without one there is none to take.
+ *
+ * @param kinds - what the draft's location offers
+ */
+export function templated(
+  draft: IDraft,
+  template: string,
+  kinds: readonly string[]
+): Partial<IDraft> {
+  return { template, kernel: template ? '' : draft.kernel || (kinds[0] ?? '') };
+}
+
+/** The faults that still hold as a draft changes: those of what changed go, those of rows go with their rows. */
+export function remaining(faults: Faults, draft: IDraft, change: Partial<IDraft>): Faults {
+  const left: Faults = {};
+  for (const [place, found] of Object.entries(faults)) {
+    const [field, index] = place.split('.');
+    const key = field as keyof IDraft;
+    if (!(key in change)) {
+      left[place] = found;
+    } else if (index !== undefined && (key === 'labels' || key === 'properties')) {
+      const at = change[key]?.indexOf(draft[key][Number(index)]) ?? -1;
+      if (at >= 0) {
+        left[`${field}.${at}`] = found;
+      }
+    }
+  }
+  return left;
+}
+
+/**
  * The location that a new session is offered first.
  *
  * @param usable - the locations that answer, in their order
@@ -91,18 +122,17 @@ function mapOf(rows: readonly IRow[]): Record<string, string> {
   );
 }
 
-/** A typed duration on the wire; what cannot be read is sent as typed, for the server to name. */
-function onWire(text: string): string | undefined {
-  const seconds = parseTyped(text);
-  return text.trim() === '' ? undefined : Number.isFinite(seconds) ? `${seconds}s` : text.trim();
+/** A typed duration on the wire; nothing for an empty field. */
+function limitOf(text: string): string | undefined {
+  return text.trim() === '' ? undefined : onWire(parseTyped(text));
 }
 
-/** The body of a create; fields left empty are left out. */
+/** The body of a create; fields left empty are left out. `ownFaults` has found nothing wrong with the draft. */
 export function bodyOf(draft: IDraft): ISessionBody {
   const body: ISessionBody = {};
   const labels = mapOf(draft.labels);
   const properties = mapOf(draft.properties);
-  const limits = { ttl: onWire(draft.ttl), idleTtl: onWire(draft.idleTtl) };
+  const limits = { ttl: limitOf(draft.ttl), idleTtl: limitOf(draft.idleTtl) };
   if (draft.kernel === SPARK_CONNECT) {
     body.sparkConnectSession = {};
   } else if (draft.kernel || draft.displayName) {
@@ -126,9 +156,19 @@ export function bodyOf(draft: IDraft): ISessionBody {
   return body;
 }
 
-/** Faults that only the form can see: two rows of one key, a value without a key. */
-export function ownFaults(draft: IDraft): Faults {
+/**
+ * Faults that the form finds by itself: a limit that is none, two rows of one key, a value without a key.
+ *
+ * @param longest - the longest limits of the draft's location, in seconds
+ */
+export function ownFaults(draft: IDraft, longest: Record<EndCause, number>): Faults {
   const faults: Faults = {};
+  for (const limit of ['ttl', 'idleTtl'] as const) {
+    const fault = draft[limit].trim() && typedFault(draft[limit], longest[limit]);
+    if (fault) {
+      add(faults, limit, fault);
+    }
+  }
   for (const group of ['labels', 'properties'] as const) {
     const seen = new Set<string>();
     draft[group].forEach((row, index) => {
@@ -196,5 +236,8 @@ function rowOf(
 }
 
 function add(faults: Faults, place: string, description: string): void {
-  (faults[place] ??= []).push(description);
+  const found = (faults[place] ??= []);
+  if (!found.includes(description)) {
+    found.push(description);
+  }
 }

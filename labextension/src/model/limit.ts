@@ -7,24 +7,29 @@ const LEAST = 600;
 export const HOW_TO_TYPE = 'Write a number and a unit, such as 30 min, 8 h or 2 d.';
 
 /**
- * What is wrong with a typed limit, in the words of who types it.
+ * What is wrong with a typed limit as far as the page knows, in the words of who types it; empty where nothing is.
  *
  * @param typed - as it stands in the field
  * @param longest - the longest that the location allows, in seconds
- * @param description - what the service said of it, in the words of the wire
  */
-export function limitFault(typed: string, longest: number, description: string): string {
-  const seconds = parseTyped(typed);
+export function typedFault(typed: string, longest: number): string {
+  const seconds = Math.round(parseTyped(typed));
   if (!Number.isFinite(seconds)) {
     return HOW_TO_TYPE;
   }
   if (seconds < LEAST) {
     return `At least ${formatDuration(LEAST)}.`;
   }
-  if (seconds > longest) {
-    return `At most ${formatDuration(longest)} in this location.`;
-  }
-  return inWords(description);
+  return seconds > longest ? `At most ${formatDuration(longest)} in this location.` : '';
+}
+
+/**
+ * What is wrong with a typed limit that the service refused.
+ *
+ * @param description - what the service said of it, in the words of the wire
+ */
+export function limitFault(typed: string, longest: number, description: string): string {
+  return typedFault(typed, longest) || inWords(description);
 }
 
 /** A sentence with its durations of the wire, such as `3600s`, in words. */

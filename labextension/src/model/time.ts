@@ -21,23 +21,34 @@ export function parseDuration(text: string | undefined): number {
   return match ? Number(match[1]) : NaN;
 }
 
-/** Seconds of what a person types: `90 m`, `2h 30m`, `1 d`, `3600`, `3600s`; NaN where it is none. */
+/** The units that a person may type, in seconds. */
+const UNITS: readonly [RegExp, number][] = [
+  [/^s(ec(ond)?s?)?$/, 1],
+  [/^m(in(ute)?s?)?$/, MINUTE],
+  [/^h((ou)?rs?)?$/, HOUR],
+  [/^d(ays?)?$/, DAY],
+  [/^w(eeks?)?$/, 7 * DAY]
+];
+
+/** Seconds of what a person types, such as `90 m`, `2h 30m`, `1 d` or `3600s`; NaN where it is none or lacks a unit. */
 export function parseTyped(text: string): number {
   const trimmed = text.trim().toLowerCase();
-  if (/^\d+(\.\d+)?$/.test(trimmed)) {
-    return Number(trimmed);
-  }
-  const units: Record<string, number> = { s: 1, m: MINUTE, h: HOUR, d: DAY };
-  const part = /(\d+(?:\.\d+)?)\s*(s|m|h|d)[a-z]*[\s,]*/y;
+  const part = /(\d+(?:\.\d+)?)\s*([a-z]+)[\s,]*/y;
   let seconds = 0;
   while (part.lastIndex < trimmed.length) {
     const match = part.exec(trimmed);
-    if (!match) {
+    const unit = match && UNITS.find(([pattern]) => pattern.test(match[2]));
+    if (!unit) {
       return NaN;
     }
-    seconds += Number(match[1]) * units[match[2]];
+    seconds += Number(match[1]) * unit[1];
   }
   return trimmed ? seconds : NaN;
+}
+
+/** Seconds as a duration of the wire, whole as limits are: `3960s`. */
+export function onWire(seconds: number): string {
+  return `${Math.round(seconds)}s`;
 }
 
 /** A duration in words of two units at most: `4.1 s`, `12 s`, `8 min`, `2 h 14 m`, `3 d 4 h`. */

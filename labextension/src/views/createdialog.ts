@@ -2,8 +2,19 @@ import { Dialog, ReactWidget } from '@jupyterlab/apputils';
 import { createElement } from 'react';
 
 import { ApiError, newRequestId } from '../api/rest';
-import { longestOf } from '../model/ends';
-import { bodyOf, emptyDraft, Faults, faultsOf, firstPlace, IDraft, ownFaults } from '../model/form';
+import { EndCause, longestOf } from '../model/ends';
+import {
+  bodyOf,
+  emptyDraft,
+  Faults,
+  faultsOf,
+  firstPlace,
+  IDraft,
+  moved,
+  ownFaults,
+  remaining,
+  templated
+} from '../model/form';
 import { kindsOf } from '../model/location';
 import { ISession, shortName } from '../model/session';
 import { IRuntimeSessions } from '../state/tokens';
@@ -13,16 +24,13 @@ import { CreateForm } from './createform';
 class FormBody extends ReactWidget {
   constructor(
     private readonly _store: IRuntimeSessions,
-    lastPlace: string
+    private readonly _lastPlace: string
   ) {
     super();
     this.addClass('jp-RuntimeSessions-formBody');
     const names = _store.sessions.map(session => shortName(session.name));
-    const places = _store.locations.map(location => location.name);
-    const usable = places.filter(name => !_store.blocked(name));
-    this.draft = emptyDraft(firstPlace(usable, lastPlace), names);
-    const [kind] = kindsOf(_store.locationOf(this.draft.parent))[0] ?? [];
-    this.draft.kernel = kind ?? this.draft.kernel;
+    this.draft = emptyDraft(this._firstPlace(), names);
+    this.draft.kernel = this._kinds(this.draft.parent)[0] ?? this.draft.kernel;
     // A location may come or go while the form is filled.
     _store.changed.connect(this._draw, this);
   }
@@ -36,9 +44,20 @@ class FormBody extends ReactWidget {
   faults: Faults = {};
   busy = false;
 
+  /** The longest limits of the chosen location, in seconds. */
+  get longest(): Record<EndCause, number> {
+    return longestOf(this._store.locationOf(this.draft.parent));
+  }
+
   tell(change: { faults?: Faults; busy?: boolean }): void {
+    if (this.isDisposed) {
+      return;
+    }
     Object.assign(this, change);
     this.update();
+    if (Object.keys(change.faults ?? {}).length) {
+      requestAnimationFrame(() => this._showFault());
+    }
   }
 
   protected render(): JSX.Element {
@@ -53,15 +72,39 @@ class FormBody extends ReactWidget {
     });
   }
 
+  /** Bring the first fault into view: its field gets the focus, if it is of one. */
+  private _showFault(): void {
+    const field = this.node.querySelector<HTMLElement>('[aria-invalid="true"]');
+    field?.focus();
+    (field ?? this.node.querySelector('.jp-RuntimeSessions-faults'))?.scrollIntoView({
+      block: 'nearest'
+    });
+  }
+
+  private _firstPlace(): string {
+    const names = this._store.locations.map(({ name }) => name);
+    const usable = names.filter(name => !this._store.blocked(name));
+    return firstPlace(usable.length ? usable : names, this._lastPlace);
+  }
+
+  private _kinds(place: string): string[] {
+    return kindsOf(this._store.locationOf(place)).map(([kind]) => kind);
+  }
+
   private _draw(): void {
+    const places = this._store.locations.map(({ name }) => name);
+    if (places.length && !places.includes(this.draft.parent)) {
+      const place = this._firstPlace();
+      this.draft = { ...this.draft, ...moved(this.draft, place, this._kinds(place)) };
+    }
     this.update();
   }
 
   private _change(change: Partial<IDraft>): void {
-    // With a template its kernel is the natural choice; without one there is none to take.
     if (change.template !== undefined && change.kernel === undefined) {
-      change = { ...change, kernel: change.template ? '' : this.draft.kernel || 'PYTHON' };
+      change = templated(this.draft, change.template, this._kinds(this.draft.parent));
     }
+    this.faults = remaining(this.faults, this.draft, change);
     this.draft = { ...this.draft, ...change };
     // At once, or the next key would be typed into the old text.
     this.update();
@@ -116,9 +159,12 @@ export class CreateDialog extends Dialog<void> {
 
   private async _submit(): Promise<void> {
     const { draft } = this._form;
-    const own = ownFaults(draft);
-    if (this._form.busy || Object.keys(own).length) {
-      this._form.tell({ faults: this._form.busy ? this._form.faults : own });
+    if (this._form.busy) {
+      return;
+    }
+    const own = ownFaults(draft, this._form.longest);
+    if (Object.keys(own).length) {
+      this._form.tell({ faults: own });
       return;
     }
     this._form.tell({ faults: {}, busy: true });
@@ -139,8 +185,7 @@ export class CreateDialog extends Dialog<void> {
     let faults: Faults = { form: [error instanceof Error ? error.message : String(error)] };
     if (error instanceof ApiError) {
       if (error.violations.length) {
-        const place = this._sessions.locationOf(draft.parent);
-        faults = faultsOf(error.violations, draft, longestOf(place));
+        faults = faultsOf(error.violations, draft, this._form.longest);
       } else if (error.status === 'ALREADY_EXISTS') {
         faults = { id: [error.message] };
       } else if (error.status === 'NOT_FOUND' && draft.template) {
@@ -152,9 +197,6 @@ export class CreateDialog extends Dialog<void> {
       }
     }
     this._form.tell({ faults, busy: false });
-    requestAnimationFrame(() => {
-      this._form.node.querySelector<HTMLElement>('[aria-invalid="true"]')?.focus();
-    });
   }
 
   private readonly _form: FormBody;

@@ -12,7 +12,8 @@ import {
 } from '../model/location';
 import { ILocation, ITemplate, parentOf, shortName } from '../model/session';
 import { formatDuration, parseDuration } from '../model/time';
-import { FaultList, Rows } from './rows';
+import { Field, FaultList } from './field';
+import { Rows } from './rows';
 
 /** What the properties of a session on this machine mean. */
 const PROPERTIES: Readonly<Record<string, string>> = {
@@ -42,13 +43,18 @@ export function CreateForm(props: IFormProps): JSX.Element {
   return (
     <div className="jp-RuntimeSessions-form" aria-busy={props.busy}>
       <FaultList faults={faults.form} />
-      <TextField {...props} field="id" label="Id" hint="4 to 63 letters, digits and hyphens" />
+      <TextField
+        {...props}
+        field="id"
+        label="Id"
+        hint="4 to 63 small letters, digits and hyphens"
+      />
       {draft.kernel !== SPARK_CONNECT && (
         <TextField
           {...props}
           field="displayName"
           label="Display name"
-          hint="shown on the kernel’s card"
+          hint="Shown on the launcher’s card and in the kernel picker"
         />
       )}
       <Choices {...props} />
@@ -92,7 +98,7 @@ export function CreateForm(props: IFormProps): JSX.Element {
 function limitHint(props: IFormProps, limit: 'ttl' | 'idleTtl', example: string): string {
   const place = locationOf(props.locations, props.draft.parent);
   const standard = formatDuration(parseDuration(limitOf(place, limit)));
-  return `${example}; empty: ${standard || 'the default'}`;
+  return `Such as ${example}; empty: ${standard || 'as the location sets it'}`;
 }
 
 /** The properties that a location says it knows, with what each means where that is known. */
@@ -110,20 +116,19 @@ function TextField(
 ): JSX.Element {
   const { field, draft, faults } = props;
   return (
-    <label className="jp-RuntimeSessions-field">
-      <span>{props.label}</span>
-      <input
-        className="jp-mod-styled"
-        name={field}
-        placeholder={props.hint}
-        aria-invalid={faults[field] !== undefined}
-        spellCheck={false}
-        autoComplete="off"
-        value={draft[field]}
-        onChange={event => props.onChange({ [field]: event.target.value })}
-      />
-      <FaultList faults={faults[field]} />
-    </label>
+    <Field label={props.label} hint={props.hint} faults={faults[field]}>
+      {control => (
+        <input
+          {...control}
+          className="jp-mod-styled"
+          name={field}
+          spellCheck={false}
+          autoComplete="off"
+          value={draft[field]}
+          onChange={event => props.onChange({ [field]: event.target.value })}
+        />
+      )}
+    </Field>
   );
 }
 
@@ -169,7 +174,7 @@ type Option = [string, string, string?];
 
 function optionOf(place: ILocation, blocked: string): Option {
   const name = placeTitle(place, place.name);
-  return [place.name, blocked ? `${name} (does not answer)` : name, blocked];
+  return [place.name, blocked ? `${name} (cannot be used now)` : name, blocked];
 }
 
 function Choice(
@@ -183,26 +188,26 @@ function Choice(
 ): JSX.Element {
   const { field, draft, faults } = props;
   return (
-    <label className="jp-RuntimeSessions-field">
-      <span>{props.label}</span>
-      <div className="jp-select-wrapper">
-        <select
-          className="jp-mod-styled"
-          name={field}
-          aria-invalid={faults[field] !== undefined}
-          value={draft[field]}
-          onChange={event =>
-            props.onChange({ ...props.also?.(event.target.value), [field]: event.target.value })
-          }
-        >
-          {props.options.map(([value, text, why]) => (
-            <option key={value} value={value} disabled={Boolean(why)} title={why || undefined}>
-              {text}
-            </option>
-          ))}
-        </select>
-      </div>
-      <FaultList faults={faults[field]} />
-    </label>
+    <Field label={props.label} faults={faults[field]}>
+      {control => (
+        <div className="jp-select-wrapper">
+          <select
+            {...control}
+            className="jp-mod-styled"
+            name={field}
+            value={draft[field]}
+            onChange={event =>
+              props.onChange({ ...props.also?.(event.target.value), [field]: event.target.value })
+            }
+          >
+            {props.options.map(([value, text, why]) => (
+              <option key={value} value={value} disabled={Boolean(why)} title={why || undefined}>
+                {text}
+              </option>
+            ))}
+          </select>
+        </div>
+      )}
+    </Field>
   );
 }

@@ -1,17 +1,19 @@
-import React, { useState } from 'react';
+import React, { useRef, useState } from 'react';
 
 import { ApiError } from '../api/rest';
 import { CommandIDs } from '../model/commands';
 import { endsOf, extended, HOUR, longestOf } from '../model/ends';
-import { limitFault } from '../model/limit';
+import { limitFault, typedFault } from '../model/limit';
 import { ILocation, ISession } from '../model/session';
-import { formatDuration, formatExact, parseDuration, parseTyped } from '../model/time';
+import { formatDuration, formatExact, onWire, parseDuration, parseTyped } from '../model/time';
 import { endSentence } from '../model/words';
 import { isNear } from '../state/warnings';
 import { IViewContext } from './context';
-import { FaultList } from './rows';
+import { Field, FaultList } from './field';
 
 type Limit = 'idleTtl' | 'ttl';
+
+const BOTH: readonly Limit[] = ['idleTtl', 'ttl'];
 
 const LABELS: Record<Limit, string> = {
   idleTtl: 'Ends when idle for',
@@ -24,6 +26,11 @@ export function Limits(
 ): JSX.Element | null {
   const { session, store, now, links, commands } = props;
   const [editing, setEditing] = useState(false);
+  const opener = useRef<HTMLButtonElement>(null);
+  const close = () => {
+    setEditing(false);
+    opener.current?.focus();
+  };
   const ends = endsOf(session, links.activity(session.name));
   if (session.state !== 'ACTIVE') {
     return null;
@@ -49,6 +56,7 @@ export function Limits(
         </button>
       )}
       <button
+        ref={opener}
         className="jp-RuntimeSessions-link"
         aria-expanded={editing}
         disabled={blocked !== ''}
@@ -57,57 +65,95 @@ export function Limits(
       >
         change limits
       </button>
-      {editing && !blocked && <LimitForm {...props} onDone={() => setEditing(false)} />}
+      {editing && !blocked && <LimitForm {...props} onDone={close} />}
     </div>
   );
 }
 
-function LimitForm(props: IViewContext & { session: ISession; onDone: () => void }): JSX.Element {
+type IFormProps = IViewContext & { session: ISession; onDone: () => void };
+
+/** What is typed, what is wrong with it, and how it is saved. */
+function useLimits(props: IFormProps) {
   const limits = props.session.environmentConfig?.executionConfig ?? {};
-  const now = (limit: Limit) => formatDuration(parseDuration(limits[limit]));
-  const [typed, setTyped] = useState({ idleTtl: now('idleTtl'), ttl: now('ttl') });
+  // As it was when the form opened; what another page changes meanwhile is not sent back.
+  const [before] = useState(() => ({
+    idleTtl: formatDuration(parseDuration(limits.idleTtl)),
+    ttl: formatDuration(parseDuration(limits.ttl))
+  }));
+  const [typed, setTyped] = useState(before);
   const [faults, setFaults] = useState<Record<string, string[]>>({});
+  const [busy, setBusy] = useState(false);
   const save = async () => {
-    const changed = (['idleTtl', 'ttl'] as const).filter(limit => typed[limit] !== now(limit));
-    const wire = changed.map(limit => {
-      const seconds = parseTyped(typed[limit]);
-      return [limit, Number.isFinite(seconds) ? `${seconds}s` : typed[limit]];
-    });
+    const place = props.store.locationOf(props.session.name);
+    const changed = BOTH.filter(limit => typed[limit].trim() !== before[limit]);
+    const own = ownFaults(changed, typed, place);
+    setFaults(own);
+    if (busy || Object.keys(own).length) {
+      return;
+    }
+    setBusy(true);
     try {
       if (changed.length) {
+        const wire = changed.map(limit => [limit, onWire(parseTyped(typed[limit]))]);
         await props.store.setLimits(props.session.name, Object.fromEntries(wire));
       }
       props.onDone();
     } catch (error) {
-      setFaults(limitFaults(error, typed, props.store.locationOf(props.session.name)));
+      setFaults(limitFaults(error, typed, place));
+      setBusy(false);
     }
   };
+  return { typed, setTyped, faults, busy, save };
+}
+
+function LimitForm(props: IFormProps): JSX.Element {
+  const { typed, setTyped, faults, busy, save } = useLimits(props);
   return (
     <form
       className="jp-RuntimeSessions-limitForm"
+      aria-busy={busy}
       onSubmit={event => {
         event.preventDefault();
         void save();
       }}
+      onKeyDown={event => event.key === 'Escape' && props.onDone()}
     >
-      {(['idleTtl', 'ttl'] as const).map(limit => (
-        <label key={limit} className="jp-RuntimeSessions-field">
-          <span>{LABELS[limit]}</span>
-          <input
-            className="jp-mod-styled"
-            name={limit}
-            aria-invalid={faults[limit] !== undefined}
-            value={typed[limit]}
-            onChange={event => setTyped({ ...typed, [limit]: event.target.value })}
-          />
-          <FaultList faults={faults[limit]} />
-        </label>
+      {BOTH.map(limit => (
+        <Field key={limit} label={LABELS[limit]} faults={faults[limit]}>
+          {control => (
+            <input
+              {...control}
+              className="jp-mod-styled"
+              name={limit}
+              autoFocus={limit === BOTH[0]}
+              spellCheck={false}
+              autoComplete="off"
+              value={typed[limit]}
+              onChange={event => setTyped({ ...typed, [limit]: event.target.value })}
+            />
+          )}
+        </Field>
       ))}
       <FaultList faults={faults.form} />
       <button className="jp-mod-styled jp-mod-accept jp-RuntimeSessions-small jp-RuntimeSessions-add">
         Save
       </button>
     </form>
+  );
+}
+
+function ownFaults(
+  changed: readonly Limit[],
+  typed: Record<Limit, string>,
+  place: ILocation | undefined
+): Record<string, string[]> {
+  const longest = longestOf(place);
+  const found = changed.map((limit): [Limit, string] => [
+    limit,
+    typedFault(typed[limit], longest[limit])
+  ]);
+  return Object.fromEntries(
+    found.filter(([, fault]) => fault).map(([limit, fault]) => [limit, [fault]])
   );
 }
 

@@ -1,7 +1,8 @@
 import { addIcon, closeIcon } from '@jupyterlab/ui-components';
-import React, { useRef } from 'react';
+import React, { useId, useRef } from 'react';
 
 import { Faults, IRow } from '../model/form';
+import { FaultList } from './field';
 import { IconButton } from './row';
 
 interface IRowsProps {
@@ -19,6 +20,7 @@ interface IRowsProps {
 /** An editor of key and value rows, with each row's faults under it. */
 export function Rows(props: IRowsProps): JSX.Element {
   const { group, rows, faults, known, onChange } = props;
+  const id = useId();
   const { box, add, remove } = useRowEdits(rows, onChange);
   const set = (index: number, change: Partial<IRow>) =>
     onChange(rows.map((row, at) => (at === index ? { ...row, ...change } : row)));
@@ -28,6 +30,9 @@ export function Rows(props: IRowsProps): JSX.Element {
       name={`${group}.${index}.${part}`}
       aria-label={`${props.legend}: ${part} ${index + 1}`}
       aria-invalid={faults[`${group}.${index}`] !== undefined}
+      aria-describedby={faults[`${group}.${index}`] && `${id}-${index}`}
+      spellCheck={false}
+      autoComplete="off"
       list={part === 'key' && known ? `jp-RuntimeSessions-known-${group}` : undefined}
       placeholder={hint}
       value={row[part]}
@@ -49,7 +54,7 @@ export function Rows(props: IRowsProps): JSX.Element {
             />
           </div>
           {known?.[row.key] && <p className="jp-RuntimeSessions-hint">{known[row.key]}</p>}
-          <FaultList faults={faults[`${group}.${index}`]} />
+          <FaultList id={`${id}-${index}`} faults={faults[`${group}.${index}`]} />
         </div>
       ))}
       <FaultList faults={faults[group]} />
@@ -91,18 +96,4 @@ function useRowEdits(rows: IRow[], onChange: (rows: IRow[]) => void) {
       focus('.jp-RuntimeSessions-pair input:first-child, .jp-RuntimeSessions-add');
     }
   };
-}
-
-/** The faults of one field, read out when they appear. */
-export function FaultList(props: { faults?: string[] }): JSX.Element | null {
-  if (!props.faults?.length) {
-    return null;
-  }
-  return (
-    <ul className="jp-RuntimeSessions-faults" role="alert">
-      {props.faults.map(fault => (
-        <li key={fault}>{fault}</li>
-      ))}
-    </ul>
-  );
 }
