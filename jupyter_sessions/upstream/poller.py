@@ -228,8 +228,11 @@ class Polled:
         if not written.rows and not written.first:
             return
         self._place.changed()
-        await self._log.catch_up()
-        self._place.mirror.put(written.rows)
+        try:
+            await self._log.catch_up()
+        finally:
+            # What is written already is not found to differ again.
+            self._place.mirror.put(written.rows)
         if written.first:
             self._log.reset()
 

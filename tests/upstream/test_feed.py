@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from jupyter_sessions.model.api import Caller, Change, ListRequest, Reset
-from jupyter_sessions.model.errors import NotFound
+from jupyter_sessions.model.errors import NotFound, Unavailable
 from jupyter_sessions.model.names import SessionName
 from jupyter_sessions.model.resources import Session
 from jupyter_sessions.model.states import State
+from jupyter_sessions.storage.feed import ChangeFeed
 from jupyter_sessions.upstream.poller import Pace
 from jupyter_sessions.upstream.sessions import UpstreamSessions
 from tests.faults import replies
@@ -265,6 +266,25 @@ async def test_a_poll_waits_as_long_as_it_was_asked_to(tmp_path: Path) -> None:
         far.fault = None
         far.add("new-one", "ACTIVE")
         await until(lambda: watcher.steps, "the news afterwards")
+
+
+async def test_a_log_that_cannot_be_read_for_a_moment_keeps_no_session_from_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = 0
+
+    async def fails(feed: ChangeFeed) -> None:
+        nonlocal failed
+        failed += 1
+        raise Unavailable("the disk is slow")
+
+    async with cloud() as (far, server):
+        far.add("old-one", "ACTIVE")
+        with monkeypatch.context() as broken:
+            broken.setattr(ChangeFeed, "catch_up", fails)
+            async with proxy(upstream_at(server.url), tmp_path) as api:
+                await until(lambda: api._place.read.is_set(), "the list after the one that failed")
+                assert failed and api._place.mirror.names() == [far.name("old-one")]
 
 
 def test_the_pace() -> None:
