@@ -15,6 +15,7 @@ from jupyter_sessions.client.errors import (
     KernelDied,
     ServerGone,
     ServerNotFound,
+    ServerNotTrusted,
     SessionEnded,
     TransferRefused,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "OperationHandle",
     "ServerGone",
     "ServerNotFound",
+    "ServerNotTrusted",
     "SessionEnded",
     "SessionHandle",
     "SessionsClient",

@@ -6,6 +6,7 @@
     ├─ Unavailable
     │   ├─ ServerNotFound       no running server, or several
     │   └─ ServerGone           it does not answer
+    │       └─ ServerNotTrusted its certificate is not trusted
     ├─ FailedPrecondition
     │   └─ SessionEnded         the session is not, or no longer, ACTIVE
     ├─ Aborted
@@ -32,6 +33,10 @@ class ServerNotFound(Unavailable):
 
 class ServerGone(Unavailable):
     """The server does not answer; the message names its URL. What was begun there may be going on."""
+
+
+class ServerNotTrusted(ServerGone):
+    """The server's certificate is not trusted, so nothing was sent; the message says why and how to trust it."""
 
 
 class SessionEnded(FailedPrecondition):

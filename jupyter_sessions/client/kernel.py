@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any
 
-from jupyter_sessions.client.errors import KernelDied, ServerGone
+from jupyter_sessions.client.errors import KernelDied, ServerGone, ServerNotTrusted
 from jupyter_sessions.client.execution import Execution, OnInput
 from jupyter_sessions.client.messages import Buffer, Message, request
 from jupyter_sessions.client.pending import Pending, Probe, Requests, Taker
@@ -332,8 +332,8 @@ class KernelConnection:
         while True:
             try:
                 return ChannelSocket(self._transport, self.kernel_id, self.session_id, end)
-            except Unavailable:
-                if self._closed or time.monotonic() > end:
+            except Unavailable as error:
+                if self._closed or time.monotonic() > end or isinstance(error, ServerNotTrusted):
                     raise
             pace.wait(end)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import ssl
 import time
@@ -135,7 +134,7 @@ def _dial(transport: Transport, kernel_id: str, session_id: str, limit: float) -
     except websocket.WebSocketBadStatusException as error:
         raise _refused(transport, kernel_id, error.status_code) from error
     except (websocket.WebSocketException, OSError, ValueError) as error:
-        raise transport.gone(getattr(error, "strerror", None) or str(error)) from error
+        raise transport.failed(error, (limit, limit)) from error
 
 
 def _refused(transport: Transport, kernel_id: str, status: int) -> KernelDied | Unauthenticated | Unavailable:
@@ -186,5 +185,4 @@ def _bundle() -> str:
     """Give the authorities that requests trusts."""
     from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-    named = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
-    return named or str(DEFAULT_CA_BUNDLE_PATH)
+    return str(DEFAULT_CA_BUNDLE_PATH)

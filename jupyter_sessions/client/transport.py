@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Mapping, Sequence
 from http.cookiejar import DefaultCookiePolicy
@@ -12,12 +13,21 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import MaxRetryError, ReadTimeoutError
+from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnectionError, ReadTimeoutError
 from urllib3.util import Retry
 
-from jupyter_sessions.client.errors import ServerGone
+from jupyter_sessions.client.errors import ServerGone, ServerNotTrusted
+from jupyter_sessions.client.reasons import distrust, lasting, reason
 from jupyter_sessions.model.answers import BY_CODE, made, read_error
-from jupyter_sessions.model.errors import Internal, SessionsError, Unauthenticated, Unavailable, Unimplemented
+from jupyter_sessions.model.errors import (
+    FieldViolation,
+    Internal,
+    InvalidArgument,
+    SessionsError,
+    Unauthenticated,
+    Unavailable,
+    Unimplemented,
+)
 
 TRIES = 5
 """How often a safe call is repeated."""
@@ -29,6 +39,8 @@ CONNECT = 10.0
 """Seconds within which a connection must be there."""
 SHOWN = 200
 API = "jupyter-sessions/"
+BUNDLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""The environment variables that name the certificates to trust, where the caller names none."""
 _AGAIN = frozenset((429, 502, 503, 504))
 
 
@@ -52,8 +64,9 @@ class Patience(Retry):
         _pool: Any = None,
         _stacktrace: TracebackType | None = None,
     ) -> Patience:
-        """Count a try; raises MaxRetryError where waiting, or waiting once more, would be too long."""
-        if isinstance(error, ReadTimeoutError):
+        """Count a try; raises MaxRetryError where another would fail as well, or waiting for it would be too long."""
+        late = isinstance(error, (ReadTimeoutError, ConnectTimeoutError)) and not isinstance(error, NewConnectionError)
+        if error is not None and (late or lasting(error)):
             raise MaxRetryError(_pool, url or "", error)
         if response is not None and (self.get_retry_after(response) or 0) > LONGEST_WAIT:
             raise MaxRetryError(_pool, url or "")
@@ -75,15 +88,17 @@ class _Token(AuthBase):
 class Transport:
     """The way to the server at ``url``; may be used from several threads.
 
-    ``verify``: whether the server's certificate is checked, or a bundle to check it against. ``timeout``: the seconds
-    that an answer may take. Every call raises ``SessionsError`` subclasses and nothing else.
+    ``verify``: whether the server's certificate is checked, or a bundle to check it against (default: the one that
+    REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE names, else what requests trusts). ``timeout``: the seconds that an answer may
+    take. Every call raises ``SessionsError`` subclasses and nothing else; a token or a bundle that cannot be used is
+    InvalidArgument here.
     """
 
     def __init__(self, url: str, token: str, *, timeout: float = 30.0, verify: bool | str = True) -> None:
         self.url = url.rstrip("/")
         self.timeout = timeout
-        self.verify = verify
-        self._token = token
+        self.verify = _bundle(verify)
+        self._token = _sendable(token)
         again = Patience(
             TRIES,
             allowed_methods=None,
@@ -178,16 +193,22 @@ class Transport:
             options["verify"] = self.verify
         try:
             return http.request(method, f"{self.url}/{path.lstrip('/')}", allow_redirects=False, **options)
-        except requests.exceptions.SSLError as error:
-            raise self.gone(
-                f"its certificate is not trusted ({_reason(error)}); pass verify= a bundle that is"
-            ) from error
         except requests.exceptions.ChunkedEncodingError as error:
             raise self.gone("its answer broke off") from error
-        except (requests.RequestException, ValueError) as error:
-            late = _timed_out(error)
-            why = f"it did not answer in {options['timeout'][1]:g} s" if late else _reason(error)
-            raise self.gone(why) from error
+        except (OSError, ValueError) as error:
+            raise self.failed(error, options["timeout"]) from error
+
+    def failed(self, error: BaseException, timeout: tuple[float, float] = (CONNECT, CONNECT)) -> ServerGone:
+        """Give the error of a connection that failed so; ``timeout``: the seconds to connect in, and to answer in."""
+        why = distrust(error)
+        if why:
+            return ServerNotTrusted(
+                f"the certificate of the server at {self.url} is not trusted: {why}; set {BUNDLES[0]} to a file with "
+                "the certificate that signed it (in a program, verify= does the same)"
+            )
+        if isinstance(error, requests.ConnectTimeout):
+            return self.gone(f"there was no connection in {timeout[0]:g} s")
+        return self.gone(f"it did not answer in {timeout[1]:g} s" if _timed_out(error) else reason(error))
 
     def gone(self, why: str) -> ServerGone:
         """Give the error of a server that does not answer."""
@@ -226,20 +247,26 @@ class Transport:
         )
 
 
-def _timed_out(error: Exception) -> bool:
+def _timed_out(error: BaseException) -> bool:
     inside = getattr(error.args[0], "reason", None) if error.args else None
     return isinstance(error, requests.Timeout) or isinstance(inside, ReadTimeoutError)
 
 
-def _reason(error: BaseException) -> str:
-    """Give the innermost reason of a connection's failure, which the library wraps several times."""
-    reason: Any = error
-    for _ in range(8):
-        inner = getattr(reason, "reason", None) or next(
-            (one for one in reason.args if isinstance(one, Exception)), None
-        )
-        if not isinstance(inner, BaseException):
-            break
-        reason = inner
-    text = getattr(reason, "strerror", None) or str(reason)
-    return str(text).rpartition(": ")[2] if isinstance(reason, Exception) and ">: " in str(text) else str(text)
+def _sendable(token: str) -> str:
+    """Give a token as a header can hold it; raises InvalidArgument, which shows nothing of it."""
+    token = token.strip()
+    if not token.isascii() or not token.isprintable() or " " in token:
+        rule = "must be printable ASCII without spaces; copy it anew, as `jupyter server list` shows it"
+        raise InvalidArgument([FieldViolation("token", rule)])
+    return token
+
+
+def _bundle(verify: bool | str) -> bool | str:
+    """Give what certificates are checked against; raises InvalidArgument for a bundle that is not there."""
+    name = "verify"
+    if verify is True:
+        name = next((name for name in BUNDLES if os.environ.get(name)), "")
+        verify = os.environ[name] if name else True
+    if isinstance(verify, str) and not os.path.exists(verify):
+        raise InvalidArgument([FieldViolation(name, f"there is no {verify}; name a file with certificates in PEM")])
+    return verify

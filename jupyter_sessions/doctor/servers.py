@@ -55,8 +55,8 @@ def _ask(server: Server, seconds: float) -> Finding:
         usable(server)
     except ServerNotFound as error:
         return warn(CHECK, subject, "cannot be used by the client and the command line", error.message)
-    transport = Transport(server.url, server.token, timeout=seconds)
     try:
+        transport = Transport(server.url, server.token, timeout=seconds)
         transport.call("GET", "api/status")
         version = str(transport.call("GET", API)["info"]["version"])
     except ServerGone as error:
