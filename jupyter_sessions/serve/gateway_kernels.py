@@ -28,7 +28,7 @@ from jupyter_sessions.model.errors import (
     Unavailable,
 )
 from jupyter_sessions.model.names import WILDCARD, LocationName, SessionName
-from jupyter_sessions.serve.gateway_memory import KernelMemory, KnownKernel, reached
+from jupyter_sessions.serve.gateway_memory import KernelMemory, KnownKernel, reached, stock_model
 from jupyter_sessions.serve.gateway_specs import (
     Offer,
     default_of,
@@ -192,7 +192,7 @@ class GatewayKernels:
     async def _start(self, host: KernelHost, kernel: str, wanted: Wanted) -> dict[str, Any]:
         asked = {"name": kernel, "kernel_id": wanted.kernel_id, "path": wanted.path, "cwd": wanted.cwd}
         body = {**{key: value for key, value in asked.items() if value}, "env": dict(wanted.env)}
-        model = await ask(host, "POST", "/api/kernels", body, START_TIMEOUT)
+        model = _model_of(host, await ask(host, "POST", "/api/kernels", body, START_TIMEOUT))
         self.memory.started(host, model)
         return self.model(KnownKernel(host.session, host.session_uuid, model))
 
@@ -223,7 +223,7 @@ class GatewayKernels:
         host = self._live(kernel)
         if kernel.dead:
             return await self._start(host, str(kernel.model["name"]), Wanted(kernel_id=kernel.id))
-        model = await ask(host, "POST", f"{path_of(kernel)}/restart", {}, START_TIMEOUT)
+        model = _model_of(host, await ask(host, "POST", f"{path_of(kernel)}/restart", {}, START_TIMEOUT))
         return self.model(KnownKernel(host.session, host.session_uuid, model))
 
     def _live(self, kernel: KnownKernel) -> KernelHost:
@@ -267,6 +267,15 @@ async def _sees(api: SessionsApi, caller: Caller, kernel: KnownKernel) -> bool:
         return False
     # Another session may have taken the name of a deleted one.
     return session.uuid == kernel.session_uuid
+
+
+def _model_of(host: KernelHost, answer: Any) -> Mapping[str, Any]:
+    """Give the kernel's model that a host has answered; raises Unavailable where it is none."""
+    if isinstance(answer, Mapping):
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            stock_model(answer)
+            return answer
+    raise Unavailable(f"session {host.session.id}: what its host answered is no kernel's model")
 
 
 def path_of(kernel: KnownKernel) -> str:

@@ -185,7 +185,7 @@ class KernelMemory:
                 self._kernels[kernel.session_uuid][kernel.id] = replace(kernel, seen=True)
 
     def _put(self, host: KernelHost, model: Mapping[str, Any], seen: bool) -> None:
-        stock = _stock(model)
+        stock = stock_model(model)
         key = (host.session_uuid, stock["id"])
         dead = stock["execution_state"] == _DEAD
         known = self._known(key) is not None
@@ -304,7 +304,7 @@ def _files(spec: Any) -> dict[str, str]:
     return dict([(key, file) for key, file in files.items() if _word(key) and _word(file)][:LOGOS_KEPT])
 
 
-def _stock(model: Mapping[str, Any]) -> dict[str, Any]:
+def stock_model(model: Mapping[str, Any]) -> dict[str, Any]:
     """Give the stock keys of a model; raises ValueError or KeyError where they are not what Jupyter's are."""
     stock = {key: model[key] for key in (*_WORDS, "connections")}
     if not all(_word(stock[key]) for key in _WORDS):

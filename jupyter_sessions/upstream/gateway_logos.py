@@ -65,7 +65,7 @@ def _fault_of_svg(content: bytes) -> str:
     def element(name: str, attributes: Mapping[str, str]) -> None:
         local = name.rpartition(":")[2].lower()
         root[:] = root or [local]
-        if local in ("script", "foreignobject", "iframe"):
+        if local in ("script", "foreignobject", "iframe", "set") or local.startswith("animate"):
             faults.append(f"it has a <{local}>")
         for key, value in attributes.items():
             plain = key.rpartition(":")[2].lower()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -13,7 +14,7 @@ from jupyter_sessions.model.api import Caller, KernelHost, Page
 from jupyter_sessions.model.errors import NotFound, Unavailable
 from jupyter_sessions.model.names import SessionName
 from jupyter_sessions.serve import gateway_memory
-from jupyter_sessions.serve.gateway_kernels import GatewayKernels
+from jupyter_sessions.serve.gateway_kernels import GatewayKernels, Wanted
 from jupyter_sessions.serve.gateway_memory import KernelMemory
 from jupyter_sessions.service.kernel_models import read_kernels
 from tests.kernels.peer import Peer, a_path, listening
@@ -84,6 +85,31 @@ def test_half_letters_are_not_told_on() -> None:
     strange: list[object] = [None, [], {"resources": "x"}, "x"]
     for none in strange:
         assert gateway_memory._files(none) == {}
+
+
+@pytest.mark.parametrize("answer", [{}, {"id": "k"}, {**model(), "name": 7}, "[]", '"k"', "7"])
+async def test_a_host_that_answers_no_kernel_fails_its_own_users_call_in_words(answer: Any) -> None:
+    with a_path() as path:
+        peer = Peer(path)
+        peer.models["k"] = model()
+        with listening(peer):
+            bobs = dataclasses.replace(peer.host(), kernels=host().kernels)
+            api: Any = Owners(bob=[bobs])
+            async with remembering(Hosts(bobs)) as memory:
+                kernels, bob = GatewayKernels(memory.hosts, memory), Caller("bob")
+                await kernels.find(api, bob, "k")
+                peer.answer = (200, answer)
+                for call in (
+                    kernels.start(api, bob, Wanted("etl.python3"), nothing_else),
+                    kernels.restart(api, bob, "k"),
+                ):
+                    with pytest.raises(Unavailable, match="session etl: what its host answered is no kernel"):
+                        await call
+                assert set(states(memory, "uuid-1")) == {"k"}
+
+
+async def nothing_else(name: str) -> None:
+    """Give no other session."""
 
 
 async def test_what_a_host_tells_of_its_kernels_is_read_up_to_a_size() -> None:

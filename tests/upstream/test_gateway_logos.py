@@ -76,6 +76,8 @@ def test_a_logo_is_what_its_name_says() -> None:
         b"<svg><script>go()</script></svg>",
         b'<svg onload="go()"/>',
         b'<svg><image href="https://elsewhere.test/x"/></svg>',
+        b'<svg><a><animate attributeName="href" to="javascript:go()"/></a></svg>',
+        b'<svg><a><set attributeName="onclick" to="go()"/></a></svg>',
         b'<!DOCTYPE svg [<!ENTITY a "aaaa">]><svg>&a;</svg>',
     ],
 )
