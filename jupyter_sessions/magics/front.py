@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -36,10 +37,16 @@ class Front:
         *,
         display_id: str = "",
         update: bool = False,
+        buffers: Sequence[Any] = (),
     ) -> None:
-        """Show a MIME bundle; with ``update`` in place of the one of that ``display_id``, in terminals below it."""
+        """Show a MIME bundle; with ``update`` in place of the one of that ``display_id``, in terminals below it.
+
+        ``buffers`` are the bytes that go with it; a terminal has no use for them.
+        """
         transient = {"display_id": display_id} if display_id else {}
-        self._shell.display_pub.publish(dict(data), dict(metadata or {}), transient=transient, update=update)
+        publisher = self._shell.display_pub
+        with _carrying(publisher, buffers):
+            publisher.publish(dict(data), dict(metadata or {}), transient=transient, update=update)
 
     def clear(self, wait: bool) -> None:
         """Clear the cell's output, with ``wait`` before the next one."""
@@ -65,6 +72,24 @@ class Front:
     def next_input(self, text: str, replace: bool) -> None:
         """Propose the next cell's text."""
         self._shell.set_next_input(text, replace)
+
+
+@contextlib.contextmanager
+def _carrying(publisher: Any, buffers: Sequence[Any]) -> Iterator[None]:
+    """Let what an ipykernel's publisher sends carry buffers: a hook of it, for ``publish`` itself takes none."""
+    if not buffers or not hasattr(publisher, "register_hook"):
+        yield
+        return
+
+    def add(message: dict[str, Any]) -> dict[str, Any]:
+        message["buffers"] = list(buffers)
+        return message
+
+    publisher.register_hook(add)
+    try:
+        yield
+    finally:
+        publisher.unregister_hook(add)
 
 
 def muted(text: str) -> dict[str, str]:

@@ -42,6 +42,7 @@ class Shown:
                 content.get("metadata"),
                 display_id=self._display_id(content),
                 update=output.type == "update_display_data",
+                buffers=output.buffers,
             )
 
     def _display_id(self, content: Mapping[str, Any]) -> str:

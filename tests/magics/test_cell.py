@@ -90,6 +90,20 @@ def test_rich_outputs_updates_and_clearing(kernel: LocalKernel) -> None:
     assert kinds == ["display_data"] * 3 + ["clear_output", "display_data"], "in the order in which they were made"
 
 
+def test_buffers_of_a_display_come_along(kernel: LocalKernel) -> None:
+    ran = kernel.run(
+        "%%session --quiet\npub = get_ipython().display_pub\ndef with_buffers(message):\n"
+        "    message['buffers'] = [b'\\x00one', b'two']\n    return message\npub.register_hook(with_buffers)\n"
+        "display('rich')\npub.unregister_hook(with_buffers)\ndisplay('plain')"
+    )
+    shown = {
+        message["content"]["data"]["text/plain"]: [bytes(one) for one in message["buffers"]]
+        for message in ran.messages
+        if message["msg_type"] == "display_data"
+    }
+    assert shown == {"'rich'": [b"\x00one", b"two"], "'plain'": []}
+
+
 def test_help_and_history_of_a_remote_cell(kernel: LocalKernel) -> None:
     (page,) = kernel.run("%%session\nimport textwrap\ntextwrap.dedent?").reply["payload"]
     assert "Remove any common leading whitespace" in page["data"]["text/plain"]
