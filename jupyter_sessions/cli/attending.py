@@ -264,17 +264,24 @@ def _outputs(made: list[Output]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     pieces: list[str] = []
     shown: dict[str, dict[str, Any]] = {}
+    clears = False
     for one in made:
         content = {key: value for key, value in one.content.items() if key != "transient"}
         name = (one.content.get("transient") or {}).get("display_id")
+        if one.type == "update_display_data":
+            if name in shown:
+                shown[name].update(content)
+            continue
+        if clears or one.type == "clear_output":
+            # One that waits clears when the next output comes, which may never be.
+            clears = one.type == "clear_output" and bool(content.get("wait"))
+            if not clears:
+                rows.clear()
         if one.type == "stream":
             if not rows or rows[-1].get("name") != content.get("name"):
                 pieces = []
                 rows.append({"output_type": "stream", **content, "text": pieces})
             pieces.append(content.get("text", ""))
-        elif one.type == "update_display_data":
-            if name in shown:
-                shown[name].update(content)
         elif one.type != "clear_output":
             rows.append({"output_type": one.type, **content})
             if name:

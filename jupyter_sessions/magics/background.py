@@ -48,6 +48,7 @@ class BackgroundRun:
         self._display = uuid.uuid4().hex
         self._start = time.monotonic()
         self._lasted = 0.0
+        self._clears = False
 
     def begin(self) -> None:
         """Show where its outputs will be, and begin to read them; the magic calls it."""
@@ -115,15 +116,20 @@ class BackgroundRun:
 
     def _take(self, output: Output) -> None:
         """Keep an output: what clears clears, what updates stands in the place of what it updates."""
-        if output.type == "clear_output":
-            self.outputs.clear()
-        elif output.type != "update_display_data":
-            self.outputs.append(output)
-        else:
+        if output.type == "update_display_data":
             name = _display_id(output)
             for at, kept in enumerate(self.outputs):
                 if name and _display_id(kept) == name:
                     self.outputs[at] = _replaced(kept, output)
+            return
+        clears = output.type == "clear_output"
+        if self._clears or clears:
+            # One that waits clears when the next output comes, which may never be.
+            self._clears = clears and bool(output.content.get("wait"))
+            if not self._clears:
+                self.outputs.clear()
+        if not clears:
+            self.outputs.append(output)
 
     def _update(self) -> None:
         if self._front.updates:

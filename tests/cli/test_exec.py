@@ -118,6 +118,14 @@ def test_an_updated_display_stands_once_in_json(server: RealServer) -> None:
     assert row["data"]["text/plain"] == "2" and "transient" not in row
 
 
+def test_what_was_cleared_is_not_in_json(server: RealServer) -> None:
+    code = (
+        "from IPython.display import clear_output, display\nprint(1)\nclear_output()\ndisplay(2)\n"
+        "clear_output(wait=True)\nprint(3)\nclear_output(wait=True)"
+    )
+    assert answer(server, "exec", NAME, code)["outputs"] == [{"output_type": "stream", "name": "stdout", "text": "3\n"}]
+
+
 def test_another_kernel(server: RealServer) -> None:
     ran(server, "exec", NAME, "mine = 'main'")
     told = answer(server, "exec", NAME, "'mine' in dir()", "--kernel", "new")

@@ -71,6 +71,15 @@ def test_its_outputs_show_in_place(kernel: LocalKernel, tmp_path: Path) -> None:
     kernel.run("place.wait()")
 
 
+def test_what_is_cleared_goes_as_in_a_notebook(kernel: LocalKernel) -> None:
+    code = (
+        "from IPython.display import clear_output, display\nprint(1)\nclear_output()\nprint(2, flush=True)\n"
+        "clear_output(wait=True)\nprint(3, flush=True)\nclear_output(wait=True)"
+    )
+    kernel.run(f"%%session --background cleared\n{code}")
+    assert kernel.run("cleared.wait(60)\nprint(cleared.text)").text() == "3\n\n", "a clear that waits waits for an output"
+
+
 def test_several_at_a_time_and_one_that_fails(server: RealServer, kernel: LocalKernel, tmp_path: Path) -> None:
     gate, wait = held(tmp_path)
     kernel.run(f"%%session --background one --kernel new\n{wait}print('one')")
