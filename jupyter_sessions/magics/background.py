@@ -10,6 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.magics.failures import in_words, raise_for, without_colour
+from jupyter_sessions.magics.following import interrupt
 from jupyter_sessions.magics.showing import Shown, as_text, without_widgets
 from jupyter_sessions.magics.table import MUTED
 from jupyter_sessions.model.errors import DeadlineExceeded
@@ -89,9 +90,11 @@ class BackgroundRun:
         return self._result
 
     def interrupt(self) -> None:
-        """Interrupt its kernel."""
-        if not self.done:
+        """Interrupt its kernel; where other code runs there, as soon as this one begins."""
+        if self._execution.begun and not self.done:
             self._execution.interrupt()
+        elif not self.done:
+            interrupt(self._execution)
 
     def show(self) -> None:
         """Show its outputs so far in this cell, with their MIME types."""

@@ -11,7 +11,7 @@ from jupyter_sessions.magics import arguments
 from jupyter_sessions.magics.arguments import flag, option, word
 from jupyter_sessions.magics.context import Context
 from jupyter_sessions.magics.failures import NOT_RUN, raise_for
-from jupyter_sessions.magics.following import LET_GO, Interrupts, asker, follow
+from jupyter_sessions.magics.following import Interrupts, asker, follow, let_go
 from jupyter_sessions.magics.showing import Shown
 from jupyter_sessions.model.errors import Aborted, InvalidArgument
 
@@ -85,7 +85,7 @@ def _in_front(context: Context, connection: KernelConnection, cell: str, interru
         result = follow(execution, shown, interrupts)
     except KeyboardInterrupt:
         if interrupts.count:
-            sys.stderr.write(f"Let go of the cell: {LET_GO}.\n")
+            sys.stderr.write(f"Let go of the cell: {let_go(execution)}.\n")
         raise
     shown.payload(result.reply)
     if result.status == "aborted":

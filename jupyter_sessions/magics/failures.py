@@ -47,9 +47,8 @@ def in_words() -> Iterator[None]:
     except ExecutionFailed:
         raise
     except (SessionsError, KeyboardInterrupt) as error:
-        message = plain(str(error))
-        if isinstance(error, ServerNotFound):
-            message += "\nIn a cell: %session connect --url URL"
+        told = error.by("use %session connect --url URL") if isinstance(error, ServerNotFound) else error
+        message = plain(str(told))
         lines = [_red(type(error).__name__) + (f": {message}" if message else "")]
         # An attribute of the instance: IPython asks the exception itself for its traceback.
         error.__dict__["_render_traceback_"] = lambda: lines

@@ -95,6 +95,26 @@ def test_several_at_a_time_and_one_that_fails(server: RealServer, kernel: LocalK
     assert len(kernels) == 3
 
 
+def test_code_that_waits_its_turn_leaves_the_other_alone(kernel: LocalKernel, tmp_path: Path) -> None:
+    gate, wait = held(tmp_path)
+    kernel.run(f"%%session --background other\nprint('on', flush=True)\n{wait}print('whole')")
+    kernel.run("%%session --background queued\nimport time\nwhile True: time.sleep(0.01)")
+    kernel.run("queued.interrupt()")
+    asked = kernel.begin("%%session\nimport time\nwhile True: time.sleep(0.01)")
+
+    def look(message: dict[str, Any]) -> None:
+        said = message["content"].get("text", "") if message["msg_type"] == "stream" else ""
+        if "busy with other code" in said:
+            kernel.interrupt()
+        elif "will be interrupted as it begins" in said:
+            gate.touch()
+
+    ran = kernel.finish(asked, look)
+    assert ran.reply["ename"] == "KeyboardInterrupt"
+    assert kernel.run("print(other.wait(60).text)").text() == "on\nwhole\n\n"
+    assert kernel.run("queued.wait(60)", ok=False).reply["ename"] == "KeyboardInterrupt"
+
+
 def test_without_a_variable_it_is_the_cells_result(kernel: LocalKernel, tmp_path: Path) -> None:
     begun = kernel.run("%%session --background\nimport time\nwhile True: time.sleep(0.01)")
     assert begun.of("execute_result")[0]["data"]["text/plain"].startswith("<BackgroundRun running in session behind")
