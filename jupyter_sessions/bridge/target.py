@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from jupyter_sessions.bridge.wanted import MAIN, NEW, Wanted
 from jupyter_sessions.client.client import LIVE, SessionsClient
+from jupyter_sessions.client.errors import ServerNotFound
 from jupyter_sessions.client.handle import SessionHandle
 from jupyter_sessions.client.kernels import pick
 from jupyter_sessions.client.transport import Transport
@@ -54,7 +55,7 @@ class Target:
     def find(self) -> Found:
         """Find or make the session and the kernel; raises SessionsError in words for whoever started the program."""
         wanted = self._wanted
-        client = SessionsClient(wanted.url or None, location=wanted.location or None)
+        client = self._client()
         existing = self._existing(client) if wanted.session else None
         if existing is None:
             session = self._make(client)
@@ -67,6 +68,12 @@ class Target:
             self._owns_kernel = which == NEW
             self._owns_session = self._owns_session and not self._keep
         return Found(client.transport, str(session.name), self._kernel, self._owns_session)
+
+    def _client(self) -> SessionsClient:
+        try:
+            return SessionsClient(self._wanted.url or None, location=self._wanted.location or None)
+        except ServerNotFound as error:
+            raise error.by("install the kernelspec with --url") from error
 
     def _existing(self, client: SessionsClient) -> Session | None:
         """Give the live session of the name; None where one is to be made of the template."""

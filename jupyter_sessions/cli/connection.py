@@ -82,8 +82,12 @@ class Misused(typer.BadParameter):
 def connect(url: str = "", location: str = "") -> SessionsClient:
     """Give a client of the server that the options mean; raises ServerNotFound, InvalidArgument."""
     from jupyter_sessions.client.client import SessionsClient
+    from jupyter_sessions.client.errors import ServerNotFound
 
-    return SessionsClient(url or None, location=location or None)
+    try:
+        return SessionsClient(url or None, location=location or None)
+    except ServerNotFound as error:
+        raise error.by("use --url") from error
 
 
 def session_handle(client: SessionsClient, name: str | None) -> SessionHandle:

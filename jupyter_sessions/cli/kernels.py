@@ -108,7 +108,7 @@ def _moment(text: object) -> str:
 
 
 def _act(session: SessionHandle, act: str, which: str) -> None:
-    kernel = _find(session, which)
+    kernel = _find(session, which, *(() if act == MAIN else (MAIN,)))
     if act == MAIN:
         from jupyter_sessions.client.kernels import MAIN_LABEL
 
@@ -124,16 +124,18 @@ def _act(session: SessionHandle, act: str, which: str) -> None:
     output.say(f"kernel {kernel} of session {session.id} {done}")
 
 
-def _find(session: SessionHandle, which: str) -> str:
-    """Give the id of the kernel that is meant; raises NotFound that lists what there is."""
-    from jupyter_sessions.client.kernels import kernels_of, main_of, pick
+def _find(session: SessionHandle, which: str, *words: str) -> str:
+    """Give the id of the kernel that is meant; raises NotFound that lists what there is, and the ``words`` for one."""
+    from jupyter_sessions.client.kernels import by_id, check_active, kernels_of, main_of
     from jupyter_sessions.model.errors import NotFound
 
     if which == NEW:
         raise NotFound("a new kernel is none of those that run; exec --kernel new starts one")
+    check_active(session.resource)
+    running = kernels_of(session.client, session.resource)
     if which == MAIN:
-        found = main_of(session.resource, kernels_of(session.client, session.resource))
+        found = main_of(session.resource, running)
         if found is None:
             raise NotFound(f"session {session.id} has no kernel")
         return str(found["id"])
-    return str(pick(session.client, session.resource, which)["id"])
+    return str(by_id(session.resource, running, which, *words)["id"])

@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from jupyter_sessions.client import runtime_files
 from jupyter_sessions.client.address import Address, is_anywhere, same, take_apart
-from jupyter_sessions.client.errors import ServerNotFound
+from jupyter_sessions.client.errors import BY_ARGUMENT, ServerNotFound
 
 URL, TOKEN = "JUPYTER_SESSIONS_URL", "JUPYTER_SESSIONS_TOKEN"
 HUB = "JupyterHub"
-CHOOSE = f"pass url= (on the command line --url), or set {URL}"
+CHOOSE = f"{BY_ARGUMENT}, or set {URL}"
 HUB_TOKEN = f"set {URL} to the address above and {TOKEN} to a token from the hub's token page (File → Hub Control \
 Panel → Token, …/hub/token)"
 ASK_SECONDS = 10.0

@@ -27,8 +27,16 @@ if TYPE_CHECKING:
     from jupyter_sessions.model.resources import Session
 
 
+BY_ARGUMENT = "pass url="
+"""How a program names a server."""
+
+
 class ServerNotFound(Unavailable):
     """No running server was found, or several; the message lists them and says how to choose."""
+
+    def by(self, way: str) -> ServerNotFound:
+        """Give it for whoever names a server in another ``way`` than a program does, as ``use --url``."""
+        return ServerNotFound(self.message.replace(BY_ARGUMENT, way))
 
 
 class ServerGone(Unavailable):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.client.errors import SessionEnded
 from jupyter_sessions.client.waiting import Pace
-from jupyter_sessions.model.errors import DeadlineExceeded, SessionsError
+from jupyter_sessions.model.errors import DeadlineExceeded, NotFound, SessionsError
 from jupyter_sessions.model.names import SessionName
 from jupyter_sessions.model.resources import Session, SessionStateHistory
 from jupyter_sessions.model.states import State
@@ -36,6 +38,7 @@ class SessionHandle:
         self.resource = resource
         self._end = end
         self._connections: dict[str, KernelConnection] = {}
+        self._connecting = threading.Lock()
 
     @property
     def name(self) -> SessionName:
@@ -93,19 +96,21 @@ class SessionHandle:
         return SessionEnded(f"{self.id} is {self.state.name}: {reason}; create another session", self.resource)
 
     def connect(self, kernel: str = "main") -> KernelConnection:
-        """Give an open connection to a kernel, kept until the handle is closed."""
-        from jupyter_sessions.client.kernel import KernelConnection
-        from jupyter_sessions.client.kernels import pick
+        """Give an open connection to a kernel, kept until the handle is closed; each kernel has one."""
+        with self._connecting:
+            return self._kept(kernel) or self._opened(kernel)
 
-        kept = self._connections.get(kernel)
-        if kept is not None and not kept.closed:
-            return kept
-        model = pick(self.client, self.refresh(), kernel)
-        opened = KernelConnection(self.client.transport, model["id"], reason=self._reason).open()
-        for key in {kernel, model["id"]} - {"new"}:
-            self._connections[key] = opened
-        if kernel == "new":
-            self._connections[model["id"]] = opened
+    def _kept(self, key: str) -> KernelConnection | None:
+        kept = self._connections.get(key)
+        return None if kept is None or kept.closed else kept
+
+    def _opened(self, kernel: str) -> KernelConnection:
+        from jupyter_sessions.client.kernel import KernelConnection
+        from jupyter_sessions.client.kernels import NEW, pick
+
+        found = str(pick(self.client, self.refresh(), kernel)["id"])
+        opened = self._kept(found) or KernelConnection(self.client.transport, found, reason=self._reason).open()
+        self._connections.update(dict.fromkeys({kernel, found} - {NEW}, opened))
         return opened
 
     def _reason(self) -> str:
@@ -157,8 +162,11 @@ class SessionHandle:
         execution = self.start(code, kernel=kernel, on_input=on_input, store_history=store_history)
         try:
             result = execution.result(timeout, on_output)
-        except KeyboardInterrupt:
-            execution.interrupt()
+        except KeyboardInterrupt as stopped:
+            try:
+                execution.interrupt()
+            except SessionsError as error:
+                raise stopped from error
             raise
         if check and result.error is not None:
             raise result.error
@@ -232,9 +240,9 @@ class SessionHandle:
 
     def close(self) -> None:
         """Close its connections; the session and its kernels go on."""
-        for connection in set(self._connections.values()):
+        connections, self._connections = set(self._connections.values()), {}
+        for connection in connections:
             connection.close()
-        self._connections.clear()
 
     def __enter__(self) -> SessionHandle:
         return self
@@ -243,8 +251,10 @@ class SessionHandle:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-        if self._end and self.refresh().state in (State.CREATING, State.ACTIVE):
-            self.terminate(wait=True)
+        # One that somebody has removed meanwhile has ended.
+        with contextlib.suppress(NotFound):
+            if self._end and self.refresh().state in (State.CREATING, State.ACTIVE):
+                self.terminate(wait=True)
 
     def __repr__(self) -> str:
         return f"<SessionHandle {self.name} {self.state.name}>"

@@ -23,6 +23,8 @@ from jupyter_sessions.model.errors import Internal, SessionsError, Unavailable
 AWAY = 30.0
 """Seconds since a server's last sign of life after which what waits for it is given up."""
 
+MAY_RUN = "The code may still be running in the session: before it is run again, look there what it did."
+
 
 class KernelConnection:
     """A connection to the channels of one kernel; open it, and close it when done. Threads may share it.
@@ -277,20 +279,26 @@ class KernelConnection:
         if self._closed:
             return
         if hungup.refused:
-            self._end(ServerGone(f"{self._transport.url} ends the kernel's channels: {hungup}; try again in a moment"))
+            self._left(ServerGone(f"{self._transport.url} ends the kernel's channels: {hungup}; try again in a moment"))
             return
         try:
             self._connected(self._dial(socket.heard_at + AWAY))
         except KernelDied:
             self._end(self._died(""))
         except SessionsError as error:
-            self._end(error)
+            self._left(error)
         else:
             for _, _, taker in self._requests.waiting():
                 if isinstance(taker, Execution):
                     taker.broke()
             why = f"the connection to {self._transport.url} broke, and the kernel's answer was lost with it"
             self._probe(ServerGone(f"{why}; look whether it ran, and run it again if it did not"))
+
+    def _left(self, error: SessionsError) -> None:
+        """End for good while the kernel goes on: of code that was sent it is said that it may."""
+        running = [msg_id for msg_id, _, taker in self._requests.waiting() if isinstance(taker, Execution)]
+        self._requests.fail(type(error)(f"{error.message} {MAY_RUN}"), running)
+        self._end(error)
 
     def _connected(self, socket: ChannelSocket) -> None:
         with self._lock:

@@ -31,16 +31,21 @@ def pick(client: SessionsClient, session: Session, which: str) -> Model:
 
     Raises SessionEnded where the session is not ACTIVE, NotFound that lists the kernels, and what a start raises.
     """
-    if session.state is not State.ACTIVE:
-        reason = session.state_message or "no reason given"
-        name = session.name.rpartition("/")[2]
-        raise SessionEnded(f"{name} is {session.state.name}: {reason}; kernels need an ACTIVE session", session)
+    check_active(session)
     if which == NEW:
         return start(client, session)
     running = kernels_of(client, session)
     if which != MAIN:
-        return _by_id(session, running, which)
+        return by_id(session, running, which, MAIN, NEW)
     return main_of(session, running) or _first(client, session)
+
+
+def check_active(session: Session) -> None:
+    """Raise SessionEnded where a session has no kernels because it is not ACTIVE."""
+    if session.state is not State.ACTIVE:
+        reason = session.state_message or "no reason given"
+        name = session.name.rpartition("/")[2]
+        raise SessionEnded(f"{name} is {session.state.name}: {reason}; kernels need an ACTIVE session", session)
 
 
 def main_of(session: Session, running: Sequence[Model]) -> Model | None:
@@ -81,14 +86,19 @@ def _first(client: SessionsClient, session: Session) -> Model:
     return first
 
 
-def _by_id(session: Session, running: Sequence[Model], which: str) -> Model:
+def by_id(session: Session, running: Sequence[Model], which: str, *words: str) -> Model:
+    """Give the model of the kernel whose id begins so; raises NotFound that lists the kernels, and ``words`` besides.
+
+    ``words`` are those that the caller takes in place of an id.
+    """
     found = [model for model in running if which and model["id"].startswith(which)]
     if len(found) == 1:
         return found[0]
     name = session.name.rpartition("/")[2]
     there = ", ".join(model["id"] for model in running) or "none"
     what = f"several kernels of {name} begin with" if found else f"{name} has no kernel"
-    raise NotFound(f"{what} {which!r}; running are: {there}; or say main or new")
+    others = f"; or say {' or '.join(words)}" if words else ""
+    raise NotFound(f"{what} {which!r}; running are: {there}{others}")
 
 
 def _specs(client: SessionsClient, session: Session) -> list[str]:

@@ -62,7 +62,7 @@ def read_all(directory: Path) -> list[RuntimeFile]:
 
 
 def _read(path: Path) -> Iterator[RuntimeFile]:
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
         with path.open("rb") as stream:
             state = os.fstat(stream.fileno())
             text = stream.read(MOST)
@@ -135,7 +135,8 @@ def _listened_on(file: RuntimeFile) -> bool:
             socket.create_connection((host, file.port), PORT_SECONDS).close()
     except TimeoutError:
         return True
-    except OSError:
+    except (OSError, OverflowError, ValueError):
+        # The last two: a file that names no port, or no host, that could be.
         return False
     return True
 

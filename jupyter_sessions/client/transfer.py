@@ -115,8 +115,9 @@ def upload(
     """
     with _Words(f"{path} cannot be uploaded"):
         source = FileSource(os.path.expanduser(path))
-        asked = {"target": target, "name": os.path.abspath(source.path), "size": source.size, "mode": source.mode}
-        found = _Remote(connection).send("upload", asked, source, progress)
+        with contextlib.closing(source):
+            asked = {"target": target, "name": os.path.abspath(source.path), "size": source.size, "mode": source.mode}
+            found = _Remote(connection).send("upload", asked, source, progress)
     return Sent(str(found["path"]), "file", source.size)
 
 

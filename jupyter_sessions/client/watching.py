@@ -12,6 +12,7 @@ from types import TracebackType
 import requests
 
 from jupyter_sessions.client.calls import PREFIX
+from jupyter_sessions.client.errors import ServerNotTrusted
 from jupyter_sessions.client.transport import Transport
 from jupyter_sessions.client.waiting import Pace
 from jupyter_sessions.model.answers import read_error
@@ -23,6 +24,8 @@ from jupyter_sessions.model.paths import location_path
 
 PATIENCE = 60.0
 """Seconds that a server may be away before a watch gives up."""
+STEADY = 5.0
+"""Seconds after which a stream that is open is one that works, though it had no change to tell."""
 QUIET = 50.0
 """Seconds after which a silent stream is broken: a server that lives says something every 15 s."""
 
@@ -48,6 +51,8 @@ class Watch(Iterator["Change | Reset"]):
         self._closed = False
         self._response = self._open()
         self._items = _changes(self._response, parent)
+        self._opened = time.monotonic()
+        self._alive()
 
     def __next__(self) -> Change | Reset:
         while not self._closed:
@@ -59,6 +64,7 @@ class Watch(Iterator["Change | Reset"]):
                     return Reset(self._parent, 0)
                 continue
             self._seen[str(change.location)] = change.sequence
+            self._alive()
             return change
         raise StopIteration
 
@@ -75,20 +81,35 @@ class Watch(Iterator["Change | Reset"]):
     ) -> None:
         self.close()
 
+    def _alive(self) -> None:
+        """Note that the stream does what it should: where it breaks, it is opened again at once."""
+        self._pace, self._heard, self._tried = Pace(), time.monotonic(), False
+
     def _reopen(self) -> bool:
         """Open the stream again; says whether something may have been missed."""
         _hang_up(self._response)
-        end, pace = time.monotonic() + self._patience, Pace()
+        if time.monotonic() - self._opened >= STEADY:
+            self._alive()
+        error: Unavailable = self._transport.gone("its stream of changes breaks off again and again")
         while not self._closed:
+            # A stream that breaks at once is no better than one that does not open.
+            if self._tried:
+                if time.monotonic() > self._heard + self._patience:
+                    raise error
+                self._pace.wait()
+            self._tried, self._opened = True, time.monotonic()
             try:
                 self._response = self._open()
-            except Unavailable:
-                if time.monotonic() > end:
+            except Unavailable as fault:
+                error = fault
+                if isinstance(fault, ServerNotTrusted):
                     raise
-                pace.wait()
                 continue
             self._items = _changes(self._response, self._parent)
-            return not self._seen
+            if self._closed:
+                # It was closed meanwhile, which ended the old one.
+                _hang_up(self._response)
+            return not self._seen and not self._closed
         return False
 
     def _open(self) -> requests.Response:

@@ -54,7 +54,7 @@ def _ask(server: Server, seconds: float) -> Finding:
     try:
         usable(server)
     except ServerNotFound as error:
-        return warn(CHECK, subject, "cannot be used by the client and the command line", error.message)
+        return warn(CHECK, subject, "cannot be used by the client and the command line", str(error.by("use --url")))
     try:
         transport = Transport(server.url, server.token, timeout=seconds)
         transport.call("GET", "api/status")

@@ -178,8 +178,9 @@ def test_a_server_that_is_not_there_is_said_in_words(server: RealServer, monkeyp
     name = installed(server, "nowhere")
     monkeypatch.setenv("JUPYTER_RUNTIME_DIR", str(server.home / "empty"))
     manager = KernelManager(kernel_name=name)
-    with pytest.raises(SessionNotStarted, match="no running Jupyter server was found"):
+    with pytest.raises(SessionNotStarted, match="no running Jupyter server was found") as ended:
         manager.start_kernel()
+    ended.match("install the kernelspec with --url")
     assert not manager.has_kernel
     manager.cleanup_resources()
     manager.context.destroy(0)

@@ -54,7 +54,8 @@ def test_two_servers(server: RealServer, tmp_path: Path) -> None:
         other.start()
         done = ran(server, "exec", "-q", "1", cwd=tmp_path)
         assert (done.returncode, done.stdout) == (1, "")
-        assert all(f":{one.port}" in done.stderr for one in (server, other)) and "--url" in done.stderr
+        assert all(f":{one.port}" in done.stderr for one in (server, other))
+        assert "use --url, or set JUPYTER_SESSIONS_URL" in done.stderr and "url=" not in done.stderr
         assert ran(server, "exec", "-q", "1", cwd=server.root).stdout == "1\n"
         done = ran(server, "exec", "-q", "1", cwd=other.root)
         assert done.returncode == 1 and "no session is live" in done.stderr

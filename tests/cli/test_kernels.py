@@ -73,5 +73,8 @@ def test_what_is_no_kernel_and_what_is_not_understood(server: RealServer, two: t
     done = ran(server, "kernels", NAME, "--interrupt", "nonsense")
     assert (done.returncode, done.stdout) == (1, "")
     assert "has no kernel 'nonsense'" in done.stderr and two[0] in done.stderr and two[1] in done.stderr
+    assert done.stderr.rstrip().endswith("; or say main")
+    done = ran(server, "kernels", NAME, "--main", "nonsense")
+    assert done.returncode == 1 and "has no kernel 'nonsense'" in done.stderr and "or say" not in done.stderr
     done = ran(server, "kernels", NAME, "--interrupt", "main", "--restart", "main")
     assert done.returncode == 2 and "two acts" in done.stderr

@@ -100,6 +100,13 @@ def test_with_creates_reuses_and_ends_if_asked(client: SessionsClient) -> None:
         client.create("etl-4")
 
 
+def test_with_a_session_that_is_removed_meanwhile_ends_quietly(client: SessionsClient) -> None:
+    with client.session("etl-13", end=True) as session:
+        session.delete(wait=True)
+    with pytest.raises(NotFound):
+        session.refresh()
+
+
 def test_the_only_live_session_needs_no_name(client: SessionsClient) -> None:
     with pytest.raises(FailedPrecondition, match="no session is live"):
         client.only()

@@ -94,7 +94,7 @@ def answering(status: int, **headers: str) -> Iterator[int]:
 def test_none_says_where_was_looked_and_how_to_name_one(runtime: Path) -> None:
     with pytest.raises(ServerNotFound) as caught:
         find_server(environ=environ(runtime))
-    for words in (str(runtime), "jupyter lab", "--url", "JUPYTER_SESSIONS_URL", "JUPYTER_SESSIONS_TOKEN"):
+    for words in (str(runtime), "jupyter lab", "pass url=", "JUPYTER_SESSIONS_URL", "JUPYTER_SESSIONS_TOKEN"):
         assert words in str(caught.value)
 
 
@@ -114,6 +114,12 @@ def test_a_file_whose_process_has_ended_is_passed_over(runtime: Path, port: int)
 def test_a_file_whose_port_nobody_listens_on_is_passed_over(runtime: Path) -> None:
     write(runtime, os.getpid(), free_port())
     assert running_servers(environ(runtime)) == []
+
+
+def test_a_file_of_a_host_that_cannot_be_is_passed_over(runtime: Path, port: int) -> None:
+    write(runtime, os.getpid(), port, suffix="-faulty", hostname="x" * 64)
+    path = write(runtime, os.getpid(), port)
+    assert [server.source for server in running_servers(environ(runtime))] == [path.name]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only /proc says whose a port is")

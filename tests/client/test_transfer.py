@@ -25,6 +25,7 @@ from jupyter_sessions.client import (
 )
 from jupyter_sessions.client.execution import Result
 from jupyter_sessions.client.kernel import KernelConnection
+from jupyter_sessions.client.pieces import FileSource
 from jupyter_sessions.model.errors import NotFound
 from jupyter_sessions.model.resources import Session
 from tests.client.moving import answer, session, under_way
@@ -351,6 +352,21 @@ def test_a_kernel_of_another_language_is_refused_in_words() -> None:
     foreign: Any = OfR()
     with pytest.raises(TransferRefused, match=r"transfers need a Python kernel \(ipykernel\), and this one speaks R"):
         transfer.push(foreign, "value", 1)
+
+
+def test_an_upload_that_is_refused_leaves_no_file_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign: Any = OfR()
+    opened: list[FileSource] = []
+
+    def opening(path: str) -> FileSource:
+        opened.append(FileSource(path))
+        return opened[-1]
+
+    monkeypatch.setattr(transfer, "FileSource", opening)
+    (tmp_path / "file").touch()
+    with pytest.raises(TransferRefused, match="this one speaks R"):
+        transfer.upload(foreign, tmp_path / "file")
+    assert [source._file.closed for source in opened] == [True]
 
 
 def test_a_python_kernel_that_is_no_ipykernel_is_refused_in_words(fresh: SessionHandle) -> None:

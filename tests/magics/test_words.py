@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from jupyter_sessions.client.discovery import CHOOSE
+from jupyter_sessions.client.errors import ServerNotFound
 from jupyter_sessions.magics import arguments, cell, table
 from jupyter_sessions.magics.arguments import HelpShown
 from jupyter_sessions.magics.commands import COMMANDS, cell_help, overview
@@ -115,3 +117,10 @@ def test_what_of_a_cell_is_remote() -> None:
     assert remote_part("%%session\nx") is not None
     for other in ("%%sessions a\nx", "x\n%%session a\nx", "%session a\nx", "%%session a"):
         assert remote_part(other) is None
+
+
+def test_no_server_is_said_with_what_a_cell_can_do() -> None:
+    with pytest.raises(ServerNotFound) as ended, in_words():
+        raise ServerNotFound(f"no server; {CHOOSE}")
+    (line,) = ended.value.__dict__["_render_traceback_"]()
+    assert line.endswith("no server; use %session connect --url URL, or set JUPYTER_SESSIONS_URL")

@@ -1,0 +1,84 @@
+"""A handle's connections, and what becomes of Ctrl-C."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from jupyter_sessions.client import ServerGone, SessionHandle, SessionsClient
+from jupyter_sessions.client.kernel import KernelConnection
+from tests.real.server import TOKEN, RealServer, real_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
+    """Run one server for this module."""
+    with real_server(tmp_path_factory.mktemp("server")) as running:
+        yield running
+
+
+@pytest.fixture
+def session(server: RealServer) -> Iterator[SessionHandle]:
+    """Give a handle that has no connection yet."""
+    with SessionsClient(server.url, TOKEN) as client, client.session("handled") as made:
+        yield made
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[KernelConnection]:
+    """Note every connection that is opened."""
+    found: list[KernelConnection] = []
+    real = KernelConnection.open
+
+    def opening(self: KernelConnection, timeout: float = 60.0) -> KernelConnection:
+        found.append(self)
+        return real(self, timeout)
+
+    monkeypatch.setattr(KernelConnection, "open", opening)
+    return found
+
+
+def test_a_kernel_has_one_connection_by_whatever_name(session: SessionHandle, opened: list[KernelConnection]) -> None:
+    first = session.connect("new")
+    other = session.connect("new")
+    assert session.connect(first.kernel_id) is session.connect(first.kernel_id[:12]) is first is not other
+    assert session.connect() in (first, other) and len(opened) == 2
+    session.close()
+    assert all(connection.closed for connection in opened)
+
+
+def test_threads_that_connect_at_once_get_one_connection(
+    session: SessionHandle, opened: list[KernelConnection]
+) -> None:
+    session.connect().close()
+    opened.clear()
+    gate, got = threading.Barrier(4), []
+
+    def connect() -> None:
+        gate.wait(60)
+        got.append(session.connect())
+
+    threads = [threading.Thread(target=connect) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(got) == 4 and got.count(got[0]) == 4 and opened == got[:1]
+
+
+def test_ctrl_c_is_raised_on_also_where_the_interrupt_fails(
+    session: SessionHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(output: Any) -> None:
+        raise KeyboardInterrupt
+
+    def gone(self: KernelConnection) -> None:
+        raise ServerGone("it has gone")
+
+    monkeypatch.setattr(KernelConnection, "interrupt", gone)
+    with pytest.raises(KeyboardInterrupt) as stopped:
+        session.run("print(1)\nimport time; time.sleep(0.2)", on_output=stop)
+    assert str(stopped.value.__cause__) == "it has gone"
