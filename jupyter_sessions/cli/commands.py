@@ -127,7 +127,7 @@ def tell(error: SessionsError) -> None:
         for fault in error.violations:
             output.say(f"{fault.field}: {fault.description}" if fault.field else fault.description)
     else:
-        output.say(str(error) or type(error).__name__)
+        output.say(output.reason(error) or type(error).__name__)
 
 
 def _forget_stdout() -> None:

@@ -15,6 +15,7 @@ from jupyter_sessions.cli.description import (
     PropertyOption,
     described,
     lengths,
+    lifetimes,
     pairs,
     seconds,
 )
@@ -89,6 +90,7 @@ def create(
     from jupyter_sessions.model.resources import Session
 
     limit = seconds(timeout)
+    lifetimes(ttl, idle_ttl)
     content = lengths(described(Session, file, set_ or ()))
     # A file may be what `get` wrote of another session: the word of the command goes before its name.
     own = content.pop("name", "")

@@ -41,6 +41,12 @@ def seconds(text: str, option: str = "--timeout") -> float | None:
         raise Misused(str(error)) from error
 
 
+def lifetimes(ttl: str, idle_ttl: str) -> None:
+    """Raise Misused where ``--ttl`` or ``--idle-ttl`` is no length."""
+    seconds(ttl, "--ttl")
+    seconds(idle_ttl, "--idle-ttl")
+
+
 def read_file(path: str) -> dict[str, Any]:
     """Read a resource from a YAML or JSON file, ``-`` being stdin; raises Misused that says where the fault is."""
     from jupyter_sessions.config import yamlfile

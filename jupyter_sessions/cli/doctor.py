@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from jupyter_sessions.cli import output
+from jupyter_sessions.cli.connection import Misused
 from jupyter_sessions.cli.programs import command
 from jupyter_sessions.model.words import plain
 
@@ -42,7 +43,7 @@ def doctor(
 
     Each fault is told with its remedy. Nothing is changed, and no secret is shown.
     """
-    arguments = ["--json", *(f"--location={name}" for name in location or ())]
+    arguments = ["--json", *(f"--location={_location(name)}" for name in location or ())]
     arguments += [f"--data-dir={data_dir}"] if data_dir is not None else []
     arguments += ["--quiet"] if quiet else []
     report = _run(command(PROGRAM, arguments))
@@ -58,6 +59,17 @@ def doctor(
     warnings = sum(row["level"] == "warn" for row in findings)
     output.say(f"{_counted(faults, 'fault')}, {_counted(warnings, 'warning')}")
     raise typer.Exit(output.FAULTS if faults else output.OK)
+
+
+def _location(text: str) -> str:
+    """Give a location's name as it is; raises Misused where it is none."""
+    from jupyter_sessions.model.errors import InvalidArgument
+    from jupyter_sessions.model.names import parse_location
+
+    try:
+        return str(parse_location(text, f"--location {text}"))
+    except InvalidArgument as error:
+        raise Misused(str(error)) from error
 
 
 def _counted(number: int, word: str) -> str:

@@ -190,7 +190,7 @@ def _begin(client: SessionsClient, act: Act, name: str, round_: Round) -> None:
             round_.left[operation.session] = operation
     except SessionsError as error:
         round_.failed += 1
-        output.say(f"{short(name)}: {error}" if not isinstance(error, InvalidArgument) else str(error))
+        output.say(f"{short(name)}: {output.reason(error)}" if not isinstance(error, InvalidArgument) else str(error))
 
 
 def _end(act: Act, name: str, round_: Round) -> None:

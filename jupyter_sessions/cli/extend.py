@@ -17,7 +17,7 @@ from jupyter_sessions.cli.connection import (
     connect,
     session_handle,
 )
-from jupyter_sessions.cli.description import DURATION
+from jupyter_sessions.cli.description import DURATION, lifetimes
 from jupyter_sessions.model.words import plain
 
 EXAMPLE = "Examples: `jupyter sessions extend etl-nightly --ttl 2d`; `jupyter sessions extend --idle-ttl 12h --ttl 3d`"
@@ -44,6 +44,7 @@ def extend(
 
     if not ttl and not idle_ttl:
         raise Misused("say how long: --ttl, --idle-ttl or both")
+    lifetimes(ttl, idle_ttl)
     with connect(url, location) as client:
         session = session_handle(client, name).extend(ttl=ttl or None, idle_ttl=idle_ttl or None)
         if form is output.Format.NAME:

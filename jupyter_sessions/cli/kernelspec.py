@@ -17,6 +17,7 @@ import typer
 
 from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import FormOption, LocationOption, Misused, UrlOption, connect
+from jupyter_sessions.cli.rows import show_rows
 from jupyter_sessions.model.words import short
 
 if TYPE_CHECKING:
@@ -211,13 +212,12 @@ def list_(form: FormOption = output.Format.TABLE) -> None:
     if form is output.Format.NAME:
         output.names(name for name, _, _ in found)
     elif form is output.Format.TABLE:
-        made = output.table(COLUMNS)
-        for name, folder, wanted in found:
-            cells = (name, short(wanted.session), short(wanted.template), wanted.kernel, wanted.url, str(folder))
-            made.add_row(*map(output.cell, cells))
-        output.show(made)
-        if not found:
-            output.say("there is none yet; `jupyter sessions kernelspec install NAME` makes one for a session")
+        rows = [
+            (name, short(wanted.session), short(wanted.template), wanted.kernel, wanted.url, str(folder))
+            for name, folder, wanted in found
+        ]
+        nothing = "there is none yet; `jupyter sessions kernelspec install NAME` makes one for a session"
+        show_rows(COLUMNS, rows, nothing)
     else:
         output.write([{"name": name, **wanted.config(), "folder": str(folder)} for name, folder, wanted in found], form)
 

@@ -29,6 +29,10 @@ _ACTS = re.compile("[\x7f-\x9f]")
 """What JSON leaves as it is and a terminal may act on."""
 
 
+_LISTS = {"session": "list", "session template": "templates list", "operation": "operations list"}
+_MISSING = re.compile(f"({'|'.join(_LISTS)}) projects/[^ ]+ does not exist")
+
+
 class Format(str, enum.Enum):
     """How data are written."""
 
@@ -110,6 +114,15 @@ def names(found: Iterable[str]) -> None:
     """Write names to stdout, one a line."""
     for name in found:
         print(plain(name))
+
+
+def reason(error: Exception) -> str:
+    """Give what an error says; of a name that is none also what lists those that there are."""
+    text = str(error)
+    missing = _MISSING.fullmatch(text)
+    if missing is None:
+        return text
+    return f"{text}; to see what there is: jupyter sessions {_LISTS[missing[1]]}"
 
 
 def say(text: str) -> None:

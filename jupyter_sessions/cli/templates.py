@@ -168,8 +168,9 @@ def _words(
     description: str,
 ) -> list[str]:
     """Give what the flags say as ``PATH=VALUE`` words."""
-    from jupyter_sessions.cli.description import pairs
+    from jupyter_sessions.cli.description import lifetimes, pairs
 
+    lifetimes(ttl, idle_ttl)
     found = [f"labels.{key}={value}" for key, value in pairs(label or (), "--label").items()]
     found += [f"runtimeConfig.properties.{k}={v}" for k, v in pairs(properties or (), "--property").items()]
     said = {

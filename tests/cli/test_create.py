@@ -137,7 +137,7 @@ def test_words_that_do_not_fit_exit_with_2(server: RealServer, words: tuple[str,
 
 
 def test_a_length_that_is_none(server: RealServer) -> None:
-    done = ran(server, "create", "a-session", "--ttl", "soon")
+    done = ran(server, "create", "a-session", "--set", "environmentConfig.executionConfig.ttl=soon")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("environmentConfig.executionConfig.ttl: must be seconds")
 
