@@ -19,6 +19,7 @@ test('a busy kernel leaves only the age limit', () => {
   const ends = endsOf(session('a'), [{ busy: true, lastActivity: ACTIVE }]);
   assert.equal(ends.idle, undefined);
   assert.deepEqual(ends.next, { time: ACTIVE + 7200_000, cause: 'ttl' });
+  assert.equal(ends.held, 3600);
 });
 
 test('the age limit comes first where it is earlier', () => {
@@ -85,10 +86,12 @@ test('the end in words', () => {
     endSentence({ idle: end, latest }, now),
     'ends 12:08 if idle until then, 21:40 at the latest'
   );
+  assert.equal(endSentence({ latest }, now), 'ends 21:40 at the latest');
   assert.equal(
-    endSentence({ latest }, now),
-    'ends 21:40 at the latest; not idle while a kernel is busy'
+    endSentence({ latest, held: 3600 }, now),
+    'ends when idle for 1 h (a kernel is busy now), 21:40 at the latest'
   );
+  assert.equal(endSentence({ held: 3600 }, now), 'ends when idle for 1 h (a kernel is busy now)');
   assert.equal(endSentence({}, now), 'no limit will end it');
   assert.equal(warning('x', end, now), 'Session “x” ends at 12:08, in 8 min, because it is idle.');
 });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { matches, newestFirst, sectionsOf } from '../src/model/listing';
+import { choices, focusAfter, matches, newestFirst, sectionsOf } from '../src/model/listing';
 import { kernelLabel, locationLabel, shortName, title } from '../src/model/session';
 import { lookOf } from '../src/model/states';
 import { at, session } from './sessions';
@@ -53,4 +53,31 @@ test('one location’s sessions alone, and a location found by its name', () => 
   assert.deepEqual(sectionsOf(both, '', 'projects/acme/locations/eu').running, [far]);
   assert.equal(sectionsOf(both, 'spark', '', () => 'Spark EU').running.length, 3);
   assert.equal(sectionsOf(both, 'spark').running.length, 0);
+});
+
+test('no two sessions are chosen by the same words', () => {
+  const rows = [
+    session('abcd'),
+    session('abcd', 'ACTIVE', { name: 'projects/acme/locations/eu/sessions/abcd' }),
+    session('one', 'ACTIVE', { jupyterSession: { displayName: 'Work' } }),
+    session('two', 'ACTIVE', { jupyterSession: { displayName: 'Work' } }),
+    session('far')
+  ];
+  const titleOf = ({ name }: { name: string }) => name.split('/')[3];
+  assert.deepEqual(choices(rows, titleOf), [
+    'abcd (abcd, local)',
+    'abcd (abcd, eu)',
+    'Work (one)',
+    'Work (two)',
+    'far'
+  ]);
+});
+
+test('the focus of a row that is gone goes to the next, else to the last', () => {
+  const rows = ['a', 'b', 'c'];
+  assert.equal(focusAfter(rows, ['a', 'c'], 'b'), 'c');
+  assert.equal(focusAfter(rows, ['a', 'b'], 'c'), 'b');
+  assert.equal(focusAfter(rows, ['c', 'b', 'a'], 'b'), 'b');
+  assert.equal(focusAfter(rows, [], 'b'), '');
+  assert.equal(focusAfter([], ['a'], 'b'), '');
 });

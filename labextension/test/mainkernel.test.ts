@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { mainKernel } from '../src/model/mainkernel';
+import { kernelTitles, mainKernel } from '../src/model/mainkernel';
 
 const KERNELS = [{ id: 'first' }, { id: 'second' }];
 
@@ -20,4 +20,11 @@ test('the main kernel is the first one where the marked one runs no more', () =>
 
 test('there is no main kernel where none runs', () => {
   assert.equal(mainKernel({ labels: { 'main-kernel': 'gone' } }, []), undefined);
+});
+
+test('the kernel that is called the main one is the one that shares its variables', () => {
+  const kernels = KERNELS.map(({ id }) => ({ id, name: 'python3' }));
+  const marked = { labels: { 'main-kernel': 'second' } };
+  assert.deepEqual(kernelTitles(marked, kernels), ['python3', 'python3 (main)']);
+  assert.deepEqual(kernelTitles({}, kernels), ['python3 (main)', 'python3']);
 });

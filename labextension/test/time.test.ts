@@ -4,6 +4,7 @@ import { test } from 'node:test';
 import {
   formatDuration,
   formatMoment,
+  formatStamp,
   onWire,
   parseDuration,
   parseTime,
@@ -78,4 +79,11 @@ test('a moment says its day only when it is another', () => {
 
 test('a typed limit is whole seconds on the wire', () => {
   assert.equal(onWire(parseTyped('1.1 h')), '3960s');
+});
+
+test('a moment of the history names its day where that is not today', () => {
+  const then = new Date(2026, 5, 10, 21, 40, 1, 5).getTime();
+  assert.equal(formatStamp(then, then + 1000), '21:40:01.005');
+  const later = formatStamp(then, then + 86400_000);
+  assert.match(later, /10.* 21:40:01\.005$/);
 });

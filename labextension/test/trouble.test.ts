@@ -56,6 +56,7 @@ test('why an act is refused', () => {
     blockedPhrase('EU', trouble('UNAVAILABLE'), NOW),
     /^EU is unreachable since .*\. Wait/
   );
+  assert.doesNotMatch(blockedPhrase('EU', trouble('UNAUTHENTICATED'), NOW), /Wait/);
 });
 
 test('the note does not repeat a remedy', () => {

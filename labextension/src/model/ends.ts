@@ -24,6 +24,8 @@ export interface IEnds {
   idle?: IEnd;
   /** The earlier of both. */
   next?: IEnd;
+  /** The idle limit in seconds, while a busy kernel holds it up. */
+  held?: number;
 }
 
 /** What the extend button adds, in seconds. */
@@ -48,7 +50,9 @@ export function endsOf(session: ISession, kernels: readonly IActivity[]): IEnds 
   if (Number.isFinite(ttl) && Number.isFinite(active)) {
     ends.latest = { time: active + ttl * 1000, cause: 'ttl' };
   }
-  if (Number.isFinite(idleTtl) && Number.isFinite(active) && !kernels.some(kernel => kernel.busy)) {
+  if (Number.isFinite(idleTtl) && kernels.some(kernel => kernel.busy)) {
+    ends.held = idleTtl;
+  } else if (Number.isFinite(idleTtl) && Number.isFinite(active)) {
     const times = kernels.map(kernel => kernel.lastActivity).filter(Number.isFinite);
     ends.idle = { time: Math.max(active, ...times) + idleTtl * 1000, cause: 'idleTtl' };
   }

@@ -1,4 +1,12 @@
-import { isFinal, ISession, kernelLabel, locationLabel, parentOf, shortName } from './session';
+import {
+  isFinal,
+  ISession,
+  kernelLabel,
+  locationLabel,
+  parentOf,
+  shortName,
+  title
+} from './session';
 import { parseTime } from './time';
 
 export interface ISections {
@@ -31,6 +39,51 @@ export function matches(session: ISession, filter: string, place = ''): boolean 
     .toLowerCase()
     .split(/\s+/)
     .every(word => text.includes(word));
+}
+
+/**
+ * The row that takes the focus of one that is gone: the same, wherever it moved, else the next that is left, else the
+ * last before it; empty where none is.
+ *
+ * @param before - the names of the rows as they stood
+ * @param after - as they stand now
+ */
+export function focusAfter(
+  before: readonly string[],
+  after: readonly string[],
+  name: string
+): string {
+  if (after.includes(name)) {
+    return name;
+  }
+  const at = before.indexOf(name);
+  const left = (row: string) => after.includes(row);
+  return (
+    before.slice(at + 1).find(left) ?? before.slice(0, Math.max(0, at)).reverse().find(left) ?? ''
+  );
+}
+
+/**
+ * The words to choose a session by, each of one session alone: its title, with its id and its location where another
+ * would read the same.
+ */
+export function choices(
+  sessions: readonly ISession[],
+  titleOf: (session: ISession) => string
+): string[] {
+  const steps: ((session: ISession) => string)[] = [
+    title,
+    session => `${title(session)} (${shortName(session.name)})`,
+    session => `${title(session)} (${shortName(session.name)}, ${titleOf(session)})`,
+    session => session.name
+  ];
+  const words = steps.map(step => sessions.map(step));
+  const alone = (row: readonly string[], word: string) =>
+    row.indexOf(word) === row.lastIndexOf(word);
+  return sessions.map((_, index) => {
+    const row = words.find(row => alone(row, row[index])) ?? words[words.length - 1];
+    return row[index];
+  });
 }
 
 /**

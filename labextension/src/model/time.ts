@@ -103,6 +103,19 @@ export function formatClock(time: number): string {
   return `${clock}.${String(date.getMilliseconds()).padStart(3, '0')}`;
 }
 
+/** A moment of the history: `19:20:03.120`, led by its day where that is not today's: `24 Nov 19:20:03.120`. */
+export function formatStamp(time: number, now: number): string {
+  if (!Number.isFinite(time)) {
+    return '';
+  }
+  const date = new Date(time);
+  if (date.toDateString() === new Date(now).toDateString()) {
+    return formatClock(time);
+  }
+  const day = date.toLocaleDateString(undefined, { day: 'numeric', month: 'short' });
+  return `${day} ${formatClock(time)}`;
+}
+
 /** A moment near now, shortly: `21:40` today, `Wed 21:40` within a week, else `24 Nov`. */
 export function formatMoment(time: number, now: number): string {
   if (!Number.isFinite(time)) {

@@ -35,7 +35,10 @@ export function knownUntil(trouble: ITrouble | undefined, now: number): number {
 
 /** Why nothing can be done with a location's sessions now. */
 export function blockedPhrase(place: string, trouble: ITrouble, now: number): string {
-  return `${place} is ${troublePhrase(trouble, now)}. Wait until it answers again.`;
+  const remedy = needsAPerson(trouble)
+    ? 'The sessions panel says at its top what to do.'
+    : 'Wait until it answers again.';
+  return `${place} is ${troublePhrase(trouble, now)}. ${remedy}`;
 }
 
 /** Whether only a person can mend it. */

@@ -14,19 +14,17 @@ export function endPhrase(end: IEnd, now: number): string {
 
 /** When an ACTIVE session ends and why, as a sentence. */
 export function endSentence(ends: IEnds, now: number): string {
-  const { idle, latest } = ends;
+  const { idle, latest, held } = ends;
   const parts: string[] = [];
-  if (idle && (!latest || idle.time < latest.time)) {
-    parts.push(`ends ${formatMoment(idle.time, now)} if idle until then`);
+  if (held !== undefined) {
+    parts.push(`when idle for ${formatDuration(held)} (a kernel is busy now)`);
+  } else if (idle && (!latest || idle.time < latest.time)) {
+    parts.push(`${formatMoment(idle.time, now)} if idle until then`);
   }
   if (latest) {
-    const last = formatMoment(latest.time, now);
-    parts.push(parts.length ? `${last} at the latest` : `ends ${last} at the latest`);
+    parts.push(`${formatMoment(latest.time, now)} at the latest`);
   }
-  if (!parts.length) {
-    return 'no limit will end it';
-  }
-  return parts.join(', ') + (idle || !latest ? '' : '; not idle while a kernel is busy');
+  return parts.length ? `ends ${parts.join(', ')}` : 'no limit will end it';
 }
 
 /** The warning of a near end. */
@@ -48,16 +46,22 @@ export function usagePhrase(cpu: number, bytes: number): string {
   return parts.join(' · ');
 }
 
-/** The total usage of a session in Google's unit, as `0.42 DCU hours`; empty where unknown. */
+/** What Google's units of use are, for those who look. */
+export const UNITS =
+  'Google bills a session by data compute units (DCU) and the hours they are used.';
+
+/** The total usage of a session in Google's unit, as `0.42 unit hours`; empty where unknown. */
 export function totalPhrase(session: ISession): string {
   const total = Number(session.runtimeInfo?.approximateUsage?.milliDcuSeconds ?? NaN);
-  return Number.isFinite(total) ? `${(total / 3_600_000).toFixed(2)} DCU hours` : '';
+  return Number.isFinite(total) ? `${(total / 3_600_000).toFixed(2)} unit hours` : '';
 }
 
-/** What an ACTIVE session uses now in Google's unit, as `0.31 DCU`; empty where unknown. */
+/** What an ACTIVE session uses now in Google's unit, as `0.31 units`; empty where unknown. */
 export function nowPhrase(session: ISession): string {
   const now = Number(session.runtimeInfo?.currentUsage?.milliDcu ?? NaN);
-  return session.state === 'ACTIVE' && Number.isFinite(now) ? `${(now / 1000).toFixed(2)} DCU` : '';
+  return session.state === 'ACTIVE' && Number.isFinite(now)
+    ? `${(now / 1000).toFixed(2)} units`
+    : '';
 }
 
 /** What all kernels of a session use together, `CPU 12 % · 0.4 GB`; empty where it is not measured. */

@@ -1,7 +1,7 @@
 import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
 
 import { CommandIDs } from '../model/commands';
-import { EndCause, endsOf, extended, HOUR, longestOf } from '../model/ends';
+import { EndCause, endsOf, extended, HOUR, IEnds, longestOf } from '../model/ends';
 import { isFinal, ISession, title } from '../model/session';
 import { endSentence } from '../model/words';
 import { IKernelLinks, IRuntimeSessions } from '../state/tokens';
@@ -30,15 +30,21 @@ export async function extend(
   const ends = endsOf(session, links.activity(session.name));
   const limits = extended(session, ends, HOUR, longestFor(store, session));
   if (!Object.keys(limits).length) {
-    const sentence = endSentence(ends, Date.now());
-    const why = 'this is as long as its location lets a session live';
-    Notification.warning(`Session “${title(session)}” ${sentence}: ${why}.`, { autoClose: false });
+    tellUnmoved(session, ends);
     return;
   }
   await store.setLimits(session.name, limits);
   const now = store.get(session.name) ?? session;
   const then = endSentence(endsOf(now, links.activity(session.name)), Date.now());
-  Notification.success(`Session “${title(session)}” ${then}.`, { autoClose: 5000 });
+  Notification.success(`Session “${title(session)}”: ${then}.`, { autoClose: 5000 });
+}
+
+function tellUnmoved(session: ISession, ends: IEnds): void {
+  const why = ends.next
+    ? 'this is as long as its location lets a session live'
+    : 'there is no end to put off';
+  const text = `Session “${title(session)}”: ${endSentence(ends, Date.now())}; ${why}.`;
+  Notification.warning(text, { autoClose: false });
 }
 
 /** Ask, then end a session. */
@@ -83,7 +89,9 @@ async function sure(question: string, body: string, label: string): Promise<bool
   const answer = await showDialog({
     title: question,
     body,
-    buttons: [Dialog.cancelButton(), Dialog.warnButton({ label })]
+    buttons: [Dialog.cancelButton(), Dialog.warnButton({ label })],
+    // As Lab asks before it deletes a file: Enter alone loses nothing.
+    defaultButton: 0
   });
   return answer.button.accept;
 }

@@ -4,9 +4,9 @@ import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
 import { CommandIDs } from '../model/commands';
-import { newestFirst } from '../model/listing';
-import { Ability } from '../model/location';
-import { ISession, shortName, title } from '../model/session';
+import { choices, newestFirst } from '../model/listing';
+import { Ability, placeTitle } from '../model/location';
+import { hasKernels, ISession, shortName, title } from '../model/session';
 import { IKernelLinks, IRuntimeSessions } from '../state/tokens';
 import { attempt, extend, remove, terminate } from './acting';
 import { IOpening, openConsole, openNotebook, Which } from './opening';
@@ -20,6 +20,8 @@ interface ISessionCommand {
   label: (args: ReadonlyPartialJSONObject) => string;
   /** Whether the command makes sense for a session as it is now. */
   fits: (session: ISession) => boolean;
+  /** What a session must be for that, in words. */
+  needs: string;
   /** What it takes of the session's location, beside that it answers. */
   takes?: Ability;
   act: (session: ISession, args: ReadonlyPartialJSONObject) => Promise<void>;
@@ -33,19 +35,22 @@ function sessionCommands(context: IOpening): ISessionCommand[] {
   const on = (args: ReadonlyPartialJSONObject) =>
     which(args) === 'new' ? 'with a New Kernel' : 'Sharing the Main Kernel';
   const active = (session: ISession) => session.state === 'ACTIVE';
+  const opens = (session: ISession) => active(session) && hasKernels(session);
   return [
     {
       id: CommandIDs.openNotebook,
       what: 'Opening a notebook',
       label: args => `Open Notebook ${on(args)}`,
-      fits: active,
+      fits: opens,
+      needs: 'an ACTIVE one with kernels',
       act: (session, args) => openNotebook(context, session, which(args))
     },
     {
       id: CommandIDs.openConsole,
       what: 'Opening a console',
       label: args => `Open Console ${on(args)}`,
-      fits: active,
+      fits: opens,
+      needs: 'an ACTIVE one with kernels',
       act: (session, args) => openConsole(context, session, which(args))
     },
     {
@@ -53,6 +58,7 @@ function sessionCommands(context: IOpening): ISessionCommand[] {
       what: 'Extending the session',
       label: () => 'Extend Session by One Hour',
       fits: active,
+      needs: 'an ACTIVE one',
       takes: 'update',
       act: session => extend(store, links, session)
     },
@@ -61,6 +67,7 @@ function sessionCommands(context: IOpening): ISessionCommand[] {
       what: 'Terminating the session',
       label: () => 'Terminate Session…',
       fits: session => session.state === 'CREATING' || session.state === 'ACTIVE',
+      needs: 'one that is CREATING or ACTIVE',
       act: session => terminate(store, links, session)
     },
     {
@@ -68,6 +75,7 @@ function sessionCommands(context: IOpening): ISessionCommand[] {
       what: 'Deleting the session',
       label: () => 'Delete Session…',
       fits: () => true,
+      needs: 'any',
       act: session => remove(store, links, session)
     }
   ];
@@ -82,21 +90,24 @@ async function chosen(
 ): Promise<ISession | undefined> {
   const named = target(app, args);
   if (named !== undefined) {
-    return store.get(named);
+    const session = store.get(named);
+    if (!session) {
+      await attempt('The command', () =>
+        Promise.reject(new Error(`session “${shortName(named)}” is not listed any more.`))
+      );
+    }
+    return session;
   }
   const sessions = newestFirst(store.sessions).filter(fits);
-  const label = (session: ISession) => {
-    const id = shortName(session.name);
-    return title(session) === id ? id : `${title(session)} (${id})`;
-  };
   if (!sessions.length) {
     await attempt('The command', () =>
       Promise.reject(new Error('there is no session it applies to.'))
     );
     return undefined;
   }
-  const answer = await InputDialog.getItem({ title: 'Which session?', items: sessions.map(label) });
-  return sessions.find(session => label(session) === answer.value);
+  const items = choices(sessions, ({ name }) => placeTitle(store.locationOf(name), name));
+  const answer = await InputDialog.getItem({ title: 'Which session?', items });
+  return answer.value === null ? undefined : sessions[items.indexOf(answer.value)];
 }
 
 function target(app: JupyterFrontEnd, args: ReadonlyPartialJSONObject): string | undefined {
@@ -107,6 +118,12 @@ function target(app: JupyterFrontEnd, args: ReadonlyPartialJSONObject): string |
     ? app.contextMenuHitTest(node => node.dataset.session !== undefined)
     : undefined;
   return hit?.dataset.session;
+}
+
+/** Why a command does nothing with a session as it is now. */
+function unfit(session: ISession, needs: string): string {
+  const what = hasKernels(session) ? session.state : `a Spark Connect session, ${session.state}`;
+  return `session “${title(session)}” is ${what}; this takes ${needs}.`;
 }
 
 function register(context: IOpening, command: ISessionCommand): void {
@@ -124,10 +141,12 @@ function register(context: IOpening, command: ISessionCommand): void {
     },
     execute: async args => {
       const session = await chosen(app, store, args, command.fits);
-      if (session && command.fits(session)) {
-        const blocked = store.blocked(session.name, command.takes);
+      if (session) {
+        const why = command.fits(session)
+          ? store.blocked(session.name, command.takes)
+          : unfit(session, command.needs);
         await attempt(command.what, () =>
-          blocked ? Promise.reject(new Error(blocked)) : command.act(session, args)
+          why ? Promise.reject(new Error(why)) : command.act(session, args)
         );
       }
     },
@@ -173,6 +192,9 @@ export const commandsPlugin: JupyterFrontEndPlugin<void> = {
     commands
       .map(({ id }) => id)
       .forEach(command => palette?.addItem({ command, category: 'Sessions' }));
+    [CommandIDs.openNotebook, CommandIDs.openConsole].forEach(command =>
+      palette?.addItem({ command, args: { kernel: 'new' }, category: 'Sessions' })
+    );
   }
 };
 

@@ -42,7 +42,14 @@ function warnOfEnds(app: JupyterFrontEnd, store: IRuntimeSessions, links: IKerne
       const canExtend = !store.blocked(due.session.name, 'update');
       shown.set(due.session.uuid, warn(app, due, now, canExtend));
     });
-    verdict.over.forEach(uuid => Notification.dismiss(shown.get(uuid)));
+    for (const uuid of verdict.over) {
+      const id = shown.get(uuid);
+      shown.delete(uuid);
+      // Without an id every notification would go.
+      if (id !== undefined) {
+        Notification.dismiss(id);
+      }
+    }
     if (store.sessions.some(session => session.state === 'ACTIVE')) {
       timer = setTimeout(look, Math.min(LONGEST, Math.max(1000, verdict.next - now)));
     }

@@ -1,4 +1,5 @@
 import { JupyterFrontEnd } from '@jupyterlab/application';
+import { Notification } from '@jupyterlab/apputils';
 import { IDefaultFileBrowser } from '@jupyterlab/filebrowser';
 
 import { mainKernel } from '../model/mainkernel';
@@ -55,7 +56,7 @@ async function preferenceOf(
 ): Promise<Preference> {
   const { store, links } = context;
   if (!links.offered(session.name).length) {
-    await (session.state === 'ACTIVE' ? links.awaitOffers(session.name) : links.refresh());
+    await waiting(session, links);
   }
   const [spec] = links.offered(session.name);
   if (!spec) {
@@ -68,4 +69,21 @@ async function preferenceOf(
   const main =
     which === 'main' ? mainKernel(session, await store.listKernels(session.name)) : undefined;
   return main ? { name: spec.name, id: main.id } : { name: spec.name };
+}
+
+/** Wait until a session offers a kernel; what takes long is said meanwhile. */
+async function waiting(session: ISession, links: IKernelLinks): Promise<void> {
+  if (session.state !== 'ACTIVE') {
+    return links.refresh();
+  }
+  const note = Notification.emit(
+    `Waiting for the kernel of session “${title(session)}”…`,
+    'in-progress',
+    { autoClose: false }
+  );
+  try {
+    await links.awaitOffers(session.name);
+  } finally {
+    Notification.dismiss(note);
+  }
 }

@@ -2,12 +2,13 @@ import React from 'react';
 
 import { CommandIDs } from '../model/commands';
 import { placeTitle } from '../model/location';
-import { isFinal, ISession, shortName, title } from '../model/session';
+import { hasKernels, isFinal, ISession, shortName, title } from '../model/session';
 import { formatExact, parseTime } from '../model/time';
 import { knownUntil, stalePhrase, troubleMessage } from '../model/trouble';
 import { useNow } from './clock';
 import { IViewContext } from './context';
 import { Configuration, Kernels, Runtime } from './facts';
+import { useKeptFocus } from './focus';
 import { History } from './history';
 import { Limits } from './limits';
 import { Log } from './log';
@@ -121,9 +122,10 @@ function Actions(
     )
   ];
   const live = session.state === 'CREATING' || session.state === 'ACTIVE';
+  const kept = useKeptFocus();
   return (
-    <div className="jp-RuntimeSessions-buttons">
-      {session.state === 'ACTIVE' && open}
+    <div className="jp-RuntimeSessions-buttons" {...kept}>
+      {session.state === 'ACTIVE' && hasKernels(session) && open}
       {live && button('Terminate', 'End the session', CommandIDs.terminate)}
       {button('Delete', 'Remove the session from the list', CommandIDs.remove)}
     </div>

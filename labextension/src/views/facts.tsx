@@ -2,9 +2,17 @@ import React, { useEffect, useState } from 'react';
 
 import { endpointOf } from '../model/endpoint';
 import { isGoogle, placeTitle } from '../model/location';
+import { kernelTitles } from '../model/mainkernel';
 import { ISession, ISessionKernel, kernelLabel, shortName } from '../model/session';
 import { formatDuration, formatExact, parseDuration, parseTime } from '../model/time';
-import { kernelsUse, nowPhrase, startingPhrase, totalPhrase, usagePhrase } from '../model/words';
+import {
+  kernelsUse,
+  nowPhrase,
+  startingPhrase,
+  totalPhrase,
+  UNITS,
+  usagePhrase
+} from '../model/words';
 import { IViewContext } from './context';
 
 const PERIOD = 5000;
@@ -43,8 +51,8 @@ export function Runtime(props: IViewContext & { session: ISession }): JSX.Elemen
   // A unit of Google's bills; elsewhere the kernels' own figures say more.
   const billed: Fact[] = isGoogle(store.locationOf(session.name))
     ? [
-        ['Uses now', nowPhrase(session)],
-        ['Used in all', totalPhrase(session)]
+        ['Uses now', billing(nowPhrase(session))],
+        ['Used in all', billing(totalPhrase(session))]
       ]
     : [];
   const facts: Fact[] = [
@@ -56,6 +64,11 @@ export function Runtime(props: IViewContext & { session: ISession }): JSX.Elemen
     ])
   ];
   return <Facts title="Runtime" facts={facts} />;
+}
+
+/** A figure in units that are told on hover. */
+function billing(phrase: string): React.ReactNode {
+  return phrase && <span title={UNITS}>{phrase}</span>;
 }
 
 /** An address that the session names: opened by a click alone, in a tab that knows nothing of this one. */
@@ -140,7 +153,7 @@ export function Kernels(
         <small>{kernelsUse(kernels)}</small>
       </h3>
       {kernels.length ? (
-        <KernelTable kernels={kernels} links={props.links} now={now} />
+        <KernelTable session={session} kernels={kernels} links={props.links} now={now} />
       ) : (
         <p>No kernel runs yet.</p>
       )}
@@ -149,10 +162,24 @@ export function Kernels(
 }
 
 function KernelTable(
-  props: Pick<IViewContext, 'links'> & { kernels: ISessionKernel[]; now: number }
+  props: Pick<IViewContext, 'links'> & {
+    session: ISession;
+    kernels: ISessionKernel[];
+    now: number;
+  }
 ): JSX.Element {
+  const titles = kernelTitles(props.session, props.kernels);
   return (
     <table>
+      <thead className="jp-RuntimeSessions-spoken">
+        <tr>
+          {['Kernel', 'Open on it', 'State', 'Last activity', 'Use'].map(head => (
+            <th key={head} scope="col">
+              {head}
+            </th>
+          ))}
+        </tr>
+      </thead>
       <tbody>
         {props.kernels.map((kernel, index) => {
           const active = parseTime(kernel.last_activity);
@@ -160,10 +187,7 @@ function KernelTable(
           const { usage } = kernel;
           return (
             <tr key={kernel.id} data-kernel={kernel.id}>
-              <td title={kernel.id}>
-                {kernel.name}
-                {index === 0 ? ' (main)' : ''}
-              </td>
+              <td title={kernel.id}>{titles[index]}</td>
               <td className="jp-RuntimeSessions-text">
                 {props.links.documentsOf(kernel.id).join(', ')}
               </td>

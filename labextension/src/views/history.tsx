@@ -2,7 +2,7 @@ import React from 'react';
 
 import { ISession } from '../model/session';
 import { lookOf } from '../model/states';
-import { formatClock, formatDuration, formatExact } from '../model/time';
+import { formatDuration, formatExact, formatStamp } from '../model/time';
 import { IMark, layOut, spansOf } from '../model/timeline';
 
 /** A session's states as a line drawn to scale, and as the table that a screen reader reads. */
@@ -28,7 +28,7 @@ export function History(props: { session: ISession; now: number }): JSX.Element 
         <tbody>
           {marks.map(mark => (
             <tr key={`${mark.state}-${mark.start}`} data-state={mark.state}>
-              <td title={formatExact(mark.start)}>{formatClock(mark.start)}</td>
+              <td title={formatExact(mark.start)}>{formatStamp(mark.start, props.now)}</td>
               <td className={lookOf(mark.state).className}>{lookOf(mark.state).word}</td>
               <td className="jp-RuntimeSessions-text">{mark.message}</td>
               <td>{runs(mark) ? formatDuration(mark.duration) : '–'}</td>

@@ -46,7 +46,7 @@ export class SessionsPanel extends Panel {
 
   dispose(): void {
     this._menu.dispose();
-    Signal.clearData(this);
+    // Tells that it is disposed, which stops its clock, and clears its signals itself.
     super.dispose();
   }
 

@@ -10,7 +10,7 @@ import React from 'react';
 import { CommandIDs } from '../model/commands';
 import { endsOf, IEnds } from '../model/ends';
 import { isUpstream, ITrouble, placeTitle } from '../model/location';
-import { isFinal, ISession, kernelLabel, shortName, title } from '../model/session';
+import { hasKernels, isFinal, ISession, kernelLabel, shortName, title } from '../model/session';
 import { lookOf } from '../model/states';
 import { formatDuration, formatExact, formatMoment, parseTime } from '../model/time';
 import { knownUntil, stalePhrase } from '../model/trouble';
@@ -164,7 +164,7 @@ function RowActions(props: {
   const ended = isFinal(session.state);
   return (
     <div className="jp-RuntimeSessions-actions">
-      {session.state === 'ACTIVE' && (
+      {session.state === 'ACTIVE' && hasKernels(session) && (
         <IconButton
           icon={notebookIcon}
           label="Open a notebook on the main kernel (N)"

@@ -2,7 +2,7 @@ import { caretDownIcon, caretRightIcon } from '@jupyterlab/ui-components';
 import React, { KeyboardEvent, useEffect, useRef, useState } from 'react';
 
 import { CommandIDs } from '../model/commands';
-import { sectionsOf } from '../model/listing';
+import { focusAfter, sectionsOf } from '../model/listing';
 import { placeTitle } from '../model/location';
 import { isFinal, ISession, ITemplate, parentOf, shortName } from '../model/session';
 import { formatDuration } from '../model/time';
@@ -11,6 +11,7 @@ import { Banners } from './banners';
 import { useNow } from './clock';
 import { IViewContext } from './context';
 import { FilterBox, IFilter } from './filters';
+import { IHeld, isLost, watching } from './focus';
 import type { IRevealed } from './panel';
 import { SessionRow } from './row';
 import { useSignals } from './signals';
@@ -22,6 +23,7 @@ export function SessionList(props: IViewContext & { revealed: IRevealed }): JSX.
   const { store, links, clock } = props;
   useSignals(store.changed, links.changed);
   const now = useNow(clock);
+  const held = useRef<Element | null>(null);
   const head = (
     <>
       <LinkState {...props} now={now} />
@@ -32,20 +34,22 @@ export function SessionList(props: IViewContext & { revealed: IRevealed }): JSX.
     return (
       <>
         {head}
-        <Empty {...props} />
+        <Empty {...props} held={held} />
       </>
     );
   }
   return (
     <>
       {head}
-      <Sections {...props} now={now} />
+      <Sections {...props} now={now} held={held} />
     </>
   );
 }
 
 /** The filters and what they leave, in sections. */
-function Sections(props: IViewContext & { revealed: IRevealed; now: number }): JSX.Element {
+function Sections(
+  props: IViewContext & { revealed: IRevealed; now: number; held: IHeld }
+): JSX.Element {
   const { store, now } = props;
   const [filter, setFilter] = useState<IFilter>(ALL);
   const [focused, setFocused] = useState('');
@@ -55,8 +59,10 @@ function Sections(props: IViewContext & { revealed: IRevealed; now: number }): J
   const sections = sectionsOf(store.sessions, filter.text, place, titleOf);
   const rows = [...sections.running, ...sections.ended];
   const stop = rows.some(row => row.name === focused) ? focused : rows[0]?.name;
-  const list = useFollowingFocus(focused);
-  const wanted = useRevealed(props.revealed, list, () => setFilter(ALL));
+  const order = rows.map(row => row.name);
+  const list = useFollowingFocus(focused, order, props.held);
+  const known = (name: string) => store.get(name) !== undefined;
+  const wanted = useRevealed(props.revealed, list, known, () => setFilter(ALL));
   const draw = (session: ISession) => (
     <SessionRow
       key={session.name}
@@ -68,6 +74,7 @@ function Sections(props: IViewContext & { revealed: IRevealed; now: number }): J
     />
   );
   const holds = (part: ISession[]) => part.some(row => row.name === wanted);
+  const missed = !rows.length && store.sessions.length > 0;
   const templates = store.templates.filter(({ name }) => !place || parentOf(name) === place);
   return (
     <>
@@ -75,9 +82,13 @@ function Sections(props: IViewContext & { revealed: IRevealed; now: number }): J
       <div
         className={`jp-RuntimeSessions-sections${store.link === 'lost' ? ' jp-mod-stale' : ''}`}
         ref={list}
+        {...watching(props.held)}
         onKeyDown={event => onKey(event, props)}
       >
         {!store.loaded && !store.error && <p className="jp-RuntimeSessions-note">Listing…</p>}
+        <p className="jp-RuntimeSessions-note" role="status" hidden={!missed}>
+          {missed && 'No session fits the filter.'}
+        </p>
         <Section title="RUNNING" count={sections.running.length} open={holds(sections.running)}>
           {sections.running.map(draw)}
         </Section>
@@ -98,13 +109,17 @@ function Sections(props: IViewContext & { revealed: IRevealed; now: number }): J
 function useRevealed(
   revealed: IRevealed,
   list: React.RefObject<HTMLElement>,
+  known: (name: string) => boolean,
   unfilter: () => void
 ): string {
   const [wanted, setWanted] = useState('');
   useEffect(() => {
     const slot = (_: unknown, name: string) => {
-      unfilter();
-      setWanted(name);
+      // One that comes much later must not take the focus from what is done then.
+      if (known(name)) {
+        unfilter();
+        setWanted(name);
+      }
     };
     revealed.connect(slot);
     return () => void revealed.disconnect(slot);
@@ -121,17 +136,17 @@ function useRevealed(
   return wanted;
 }
 
-/** Keep the focus on a row that moves to another section, where it is drawn anew. */
-function useFollowingFocus(name: string) {
+/** Keep the focus on a row that moves to another section, where it is drawn anew; of one that goes, near it. */
+function useFollowingFocus(name: string, order: readonly string[], held: IHeld) {
   const list = useRef<HTMLDivElement>(null);
-  const row = useRef<Element | null>(null);
+  const before = useRef(order);
   useEffect(() => {
-    const old = row.current;
-    if (old && !old.isConnected && document.activeElement === document.body) {
-      list.current?.querySelector<HTMLElement>(`[data-session="${CSS.escape(name)}"]`)?.focus();
+    if (isLost(held)) {
+      const next = CSS.escape(focusAfter(before.current, order, name));
+      const row = list.current?.querySelector<HTMLElement>(`[data-session="${next}"]`);
+      (row ?? list.current?.querySelector<HTMLElement>('button'))?.focus();
     }
-    const focused = document.activeElement;
-    row.current = list.current?.contains(focused) ? focused : null;
+    before.current = order;
   });
   return list;
 }
@@ -178,11 +193,19 @@ function TemplateRow(props: { template: ITemplate }): JSX.Element {
   );
 }
 
-function Empty(props: IViewContext): JSX.Element {
+function Empty(props: IViewContext & { held: IHeld }): JSX.Element {
+  const button = useRef<HTMLButtonElement>(null);
+  useEffect(() => {
+    if (isLost(props.held)) {
+      button.current?.focus();
+    }
+    props.held.current = null;
+  }, []);
   return (
     <div className="jp-RuntimeSessions-empty">
       <p>{WHAT}</p>
       <button
+        ref={button}
         className="jp-mod-styled jp-mod-accept"
         onClick={() => void props.commands.execute(CommandIDs.create)}
       >
@@ -201,18 +224,28 @@ function Empty(props: IViewContext): JSX.Element {
 }
 
 /** Said only when something is wrong: the stream is down, or the list failed. */
-function LinkState(props: IViewContext & { now: number }): JSX.Element | null {
-  const { store, now } = props;
-  if (store.link !== 'lost' && !store.error) {
-    return null;
-  }
-  const wait = Math.max(0, Math.ceil((store.retryAt - now) / 1000));
-  const lost = store.retryAt
-    ? `Connection lost. Trying again in ${formatDuration(wait)}.`
-    : 'Connection lost. Trying again.';
+function LinkState(props: IViewContext & { now: number }): JSX.Element {
+  const { store } = props;
+  const failed = store.error ? `The sessions could not be listed: ${store.error}` : '';
+  const said = store.link === 'lost' ? 'Connection lost.' : failed;
   return (
-    <div className="jp-RuntimeSessions-lost" role="status" title={store.error}>
-      <span>{store.link === 'lost' ? lost : `The list failed: ${store.error}`}</span>
+    <>
+      <span className="jp-RuntimeSessions-spoken" role="status">
+        {said}
+      </span>
+      {said && <Lost {...props} said={said} />}
+    </>
+  );
+}
+
+/** What is wrong, with the seconds to the next attempt, which are not read out each time. */
+function Lost(props: IViewContext & { now: number; said: string }): JSX.Element {
+  const { store, now, said } = props;
+  const wait = Math.max(0, Math.ceil((store.retryAt - now) / 1000));
+  const when = store.retryAt ? `Trying again in ${formatDuration(wait)}.` : 'Trying again.';
+  return (
+    <div className="jp-RuntimeSessions-lost" title={store.error}>
+      <span>{store.link === 'lost' ? `${said} ${when}` : said}</span>
       <button
         className="jp-RuntimeSessions-link"
         onClick={() => void props.commands.execute(CommandIDs.refresh)}
@@ -223,7 +256,7 @@ function LinkState(props: IViewContext & { now: number }): JSX.Element | null {
   );
 }
 
-/** The keys of a focused row: arrows move, Enter shows detail, N opens a notebook, Delete ends or removes. */
+/** The keys of a focused row: arrows, Home and End move, Enter shows detail, N opens a notebook, Delete ends or removes. */
 function onKey(event: KeyboardEvent<HTMLElement>, context: IViewContext): void {
   const row = event.target as HTMLElement;
   const name = row.dataset.session;
@@ -234,6 +267,8 @@ function onKey(event: KeyboardEvent<HTMLElement>, context: IViewContext): void {
   const keys: Record<string, () => void> = {
     ArrowDown: () => step(event.currentTarget, row, 1),
     ArrowUp: () => step(event.currentTarget, row, -1),
+    Home: () => step(event.currentTarget, row, -Infinity),
+    End: () => step(event.currentTarget, row, Infinity),
     Enter: () => void context.commands.execute(CommandIDs.showDetail, { name: session.name }),
     n: () => void context.commands.execute(CommandIDs.openNotebook, { name: session.name }),
     Delete: () => {
@@ -241,7 +276,7 @@ function onKey(event: KeyboardEvent<HTMLElement>, context: IViewContext): void {
       void context.commands.execute(id, { name: session.name });
     }
   };
-  const act = keys[event.key];
+  const act = keys[event.key] ?? keys[event.key.toLowerCase()];
   if (act) {
     event.preventDefault();
     event.stopPropagation();
@@ -251,5 +286,6 @@ function onKey(event: KeyboardEvent<HTMLElement>, context: IViewContext): void {
 
 function step(list: HTMLElement, row: HTMLElement, by: number): void {
   const rows = [...list.querySelectorAll<HTMLElement>('[data-session]')];
-  rows[rows.indexOf(row) + by]?.focus();
+  const to = Math.min(rows.length - 1, Math.max(0, rows.indexOf(row) + by));
+  rows[to]?.focus();
 }
