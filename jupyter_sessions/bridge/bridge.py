@@ -80,8 +80,7 @@ class Bridge:
             found = self._target.find()
             reason = self._target.reason
             connection = KernelConnection(found.transport, found.kernel, reason=reason, take=self._relay.take).open()
-            watch = _Watch(lambda: self._later(lambda: self._begin(found, connection)), self._died)
-            connection.send("shell", "kernel_info_request", {}, pending=watch)
+            self._watch(found, connection)
         except SessionsError as error:
             words = str(error)
             self._later(lambda: self._not_started(words))
@@ -89,6 +88,25 @@ class Bridge:
             # Whoever waits for the start must hear of it, whatever it is.
             words = f"{type(error).__name__}: {error}"
             self._later(lambda: self._not_started(words))
+
+    def _watch(self, found: Found, connection: KernelConnection) -> None:
+        """Ask the kernel whether it is there, and again where the question is lost; raises SessionsError."""
+
+        def lost(error: SessionsError) -> None:
+            if watch.replied or connection.closed:
+                self._died(error)
+            else:
+                # On a thread of its own: this one reads, and must go on.
+                threading.Thread(target=again, name="start again", daemon=True).start()
+
+        def again() -> None:
+            try:
+                self._watch(found, connection)
+            except SessionsError as error:
+                self._died(error)
+
+        watch = _Watch(lambda: self._later(lambda: self._begin(found, connection)), lost)
+        connection.send("shell", "kernel_info_request", {}, pending=watch)
 
     def _later(self, act: Callable[[], None]) -> None:
         """Have the loop's thread do something."""
@@ -174,25 +192,23 @@ class Bridge:
 
 
 class _Watch:
-    """The bridge's own question to the kernel: answered, the kernel is there; failed, it is gone."""
+    """The bridge's own question to the kernel: answered, the kernel is there; failed after that, it is gone."""
 
-    replied = True
-
-    def __init__(self, answered: Callable[[], None], died: Callable[[SessionsError], None]) -> None:
+    def __init__(self, answered: Callable[[], None], failed: Callable[[SessionsError], None]) -> None:
         self._told = answered
-        self._died = died
-        self._answered = False
+        self._failed = failed
+        self.replied = False
 
     def take(self, message: Message) -> bool:
         """Take the answer, and wait on: nothing else tells that the connection has ended."""
-        if message.type == "kernel_info_reply" and not self._answered:
-            self._answered = True
+        if message.type == "kernel_info_reply" and not self.replied:
+            self.replied = True
             self._told()
         return False
 
     def fail(self, error: SessionsError) -> None:
-        """End the bridge."""
-        self._died(error)
+        """Tell of it."""
+        self._failed(error)
 
 
 class _Parents:

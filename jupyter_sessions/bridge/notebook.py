@@ -62,7 +62,6 @@ class File:
     def save(self) -> None:
         """Write it as it is now; raises OSError."""
         began = time.monotonic()
-        self.changed = False
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             text: str = nbformat.writes(self._notebook)  # type: ignore[no-untyped-call]  # half typed
@@ -77,6 +76,7 @@ class File:
             with contextlib.suppress(OSError):
                 os.unlink(made)
             raise
+        self.changed = False
         self.took = time.monotonic() - began
 
 
@@ -120,7 +120,9 @@ class Run(NotebookClient):
         while True:
             await asyncio.sleep(max(SAVE_EVERY, self._file.took * SHARE))
             if self._file.changed:
-                self.save()
+                # Where it cannot be written now, the next write or the cell's own says so.
+                with contextlib.suppress(OSError):
+                    self.save()
 
     def save(self) -> None:
         """Write the file; raises OSError."""

@@ -43,7 +43,7 @@ class Relay:
         self._sessions: set[str] = set()
         self._waiting: dict[str, Asked] = {}
         self._running = ""
-        self._connected = False
+        self._connected = self._ended = False
         self._kept: deque[tuple[bytes, Message]] = deque()
         self._since = 0.0
         self._last_output = 0.0
@@ -129,7 +129,8 @@ class Relay:
         if asked is None or error is None or asked.reply is not None:
             return
         if isinstance(error, KernelDied):
-            # No reply: that the kernel is dead is for the program to see.
+            # No reply: that the kernel is dead, or another than it was, is for the program to see.
+            self._last_words(error)
             return
         *shown, asked.reply = refusals(asked.request, error)
         for message in shown:
@@ -137,7 +138,10 @@ class Relay:
         self._reply(asked)
 
     def _last_words(self, error: SessionsError) -> None:
-        """Say beside the code that was running why it has no end, for whoever reads what the program shows."""
+        """Say once, beside the code that was running, why it has no end, for whoever reads what the program shows."""
+        if self._ended:
+            return
+        self._ended = True
         for asked in self._waiting.values():
             if asked.request.type == "execute_request":
                 self.publish(said("iopub", "stream", {"name": "stderr", "text": f"{error}\n"}, asked.request))

@@ -6,7 +6,6 @@ import secrets
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from jupyter_sessions.bridge.wanted import MAIN, NEW, Wanted
 from jupyter_sessions.client.client import LIVE, SessionsClient
@@ -16,9 +15,7 @@ from jupyter_sessions.client.kernels import pick
 from jupyter_sessions.client.transport import Transport
 from jupyter_sessions.model.errors import Cancelled, NotFound, SessionsError, Unavailable
 from jupyter_sessions.model.names import parse_template
-
-if TYPE_CHECKING:
-    from jupyter_sessions.model.resources import Session
+from jupyter_sessions.model.resources import Session
 
 MADE_FOR = {"made-for": "program"}
 """The labels of a session that is made for a program; one of the same name that has ended makes room for the next."""
@@ -100,7 +97,8 @@ class Target:
         with self._lock:
             self._check()
             operation = client.create(name, template=template, labels=MADE_FOR)
-            self._session = SessionHandle(client, client.get(operation.session))
+            # Known by its name alone: nothing may fail before it is known at all.
+            self._session = SessionHandle(client, Session(name=operation.session))
             self._owns_session = True
         return operation.result(progress=self._step)
 

@@ -40,6 +40,21 @@ def pick(client: SessionsClient, session: Session, which: str) -> Model:
     return main_of(session, running) or _first(client, session)
 
 
+def running(client: SessionsClient, session: Session, which: str, *words: str) -> Model:
+    """Give the model of a kernel that runs: ``main``, or one by its id or its beginning; starts none.
+
+    Raises SessionEnded where the session is not ACTIVE, and NotFound that lists the kernels, and ``words`` besides.
+    """
+    check_active(session)
+    there = kernels_of(client, session)
+    if which != MAIN:
+        return by_id(session, there, which, *words)
+    found = main_of(session, there)
+    if found is None:
+        raise NotFound(f"session {session.name.rpartition('/')[2]} has no kernel")
+    return found
+
+
 def check_active(session: Session) -> None:
     """Raise SessionEnded where a session has no kernels because it is not ACTIVE."""
     if session.state is not State.ACTIVE:

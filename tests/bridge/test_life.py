@@ -162,6 +162,19 @@ def test_a_kernel_that_dies_is_a_dead_kernel(server: RealServer) -> None:
         assert "the kernel" in manager.provisioner.reason
 
 
+def test_a_shared_kernel_that_is_killed_is_a_dead_kernel_and_goes_on_anew(server: RealServer) -> None:
+    name = installed(server, "killed-main", "--kernel", "main")
+    with managed(name) as (manager, client):
+        pid = int(printed_by(client, "import os; x = 1; print(os.getpid())"))
+        before = [kernel["id"] for kernel in kernels(server, name)]
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not manager.is_alive(), "the bridge to end")
+        assert "its variables are gone" in manager.provisioner.reason
+        with managed(name) as (_, other):
+            assert printed_by(other, "print(globals().get('x'))") == "None\n"
+    assert [kernel["id"] for kernel in kernels(server, name)] == before
+
+
 def test_output_goes_on_once_a_server_that_was_away_is_back(server: RealServer, tmp_path: Path) -> None:
     with managed(installed(server, "left")) as (_, client):
         begun(client, f"{WAITING.format(path=str(tmp_path / 'go'))}\nprint('to the end')")

@@ -16,7 +16,7 @@ from jupyter_sessions.bridge.inbox import HELD, Inbox
 from jupyter_sessions.bridge.relay import Relay
 from jupyter_sessions.bridge.sockets import DELIMITER, Sockets, read_connection_file
 from jupyter_sessions.bridge.wanted import Wanted
-from jupyter_sessions.client.errors import ServerGone
+from jupyter_sessions.client.errors import KernelDied, ServerGone
 from jupyter_sessions.client.messages import Message
 from jupyter_sessions.model.errors import InvalidArgument, SessionsError
 from tests.real.server import free_port
@@ -145,6 +145,14 @@ def test_a_request_that_was_lost_is_answered_with_an_error(scene: Scene, monkeyp
     assert reply.parent == scene.request.header["msg_id"]
     assert [scene.published(), scene.published()] == ["error", "status"]
     assert not scene.ends
+
+
+def test_a_request_that_died_with_its_kernel_ends_the_bridge_once(scene: Scene) -> None:
+    for error in (KernelDied("it was restarted"), KernelDied("the same again")):
+        scene.asked.fail(error)
+        scene.relay.deliver()
+    assert [str(error) for error in scene.ends] == ["it was restarted"]
+    assert scene.published() == "stream" and not scene.program.iopub.poll(0)
 
 
 def test_a_slow_reader_loses_nothing(sockets: tuple[Sockets, dict[str, Any]], program: Program) -> None:
