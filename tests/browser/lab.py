@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -41,6 +42,10 @@ def prepare(home: Path) -> None:
     place = home / "data" / "labextensions" / "jupyter-sessions"
     place.parent.mkdir(parents=True, exist_ok=True)
     place.symlink_to(BUILT)
+    # An older copy may be installed in the environment, which Jupyter looks at first.
+    first = {"LabApp": {"extra_labextensions_path": [str(place.parent)]}}
+    (home / "config").mkdir(exist_ok=True)
+    (home / "config" / "jupyter_lab_config.json").write_text(json.dumps(first))
     settings(home, "@jupyterlab/apputils-extension:notification", {"fetchNews": "false", "checkForUpdates": False})
 
 
