@@ -126,16 +126,9 @@ def _act(session: SessionHandle, act: str, which: str) -> None:
 
 def _find(session: SessionHandle, which: str, *words: str) -> str:
     """Give the id of the kernel that is meant; raises NotFound that lists what there is, and the ``words`` for one."""
-    from jupyter_sessions.client.kernels import by_id, check_active, kernels_of, main_of
+    from jupyter_sessions.client.kernels import running
     from jupyter_sessions.model.errors import NotFound
 
     if which == NEW:
         raise NotFound("a new kernel is none of those that run; exec --kernel new starts one")
-    check_active(session.resource)
-    running = kernels_of(session.client, session.resource)
-    if which == MAIN:
-        found = main_of(session.resource, running)
-        if found is None:
-            raise NotFound(f"session {session.id} has no kernel")
-        return str(found["id"])
-    return str(by_id(session.resource, running, which, *words)["id"])
+    return str(running(session.client, session.resource, which, *words)["id"])

@@ -12,6 +12,7 @@ from jupyter_sessions.model.errors import Aborted, SessionsError
 from jupyter_sessions.model.words import plain
 
 NOT_RUN = "the cell was not run: one before it in the same kernel failed; run it again"
+_NO_SESSION = re.compile(r"session projects/\S+ does not exist")
 _NO_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -49,6 +50,8 @@ def in_words() -> Iterator[None]:
     except (SessionsError, KeyboardInterrupt) as error:
         told = error.by("use %session connect --url URL") if isinstance(error, ServerNotFound) else error
         message = plain(str(told))
+        if _NO_SESSION.fullmatch(message):
+            message += "\nThose that there are: %session list --all"
         lines = [_red(type(error).__name__) + (f": {message}" if message else "")]
         # An attribute of the instance: IPython asks the exception itself for its traceback.
         error.__dict__["_render_traceback_"] = lambda: lines

@@ -16,7 +16,7 @@ from jupyter_sessions.magics.context import Context, step
 from jupyter_sessions.magics.front import Steps
 from jupyter_sessions.magics.live import LiveTable
 from jupyter_sessions.magics.table import Cell, Table
-from jupyter_sessions.model.errors import FailedPrecondition, InvalidArgument
+from jupyter_sessions.model.errors import FailedPrecondition, FieldViolation, InvalidArgument
 from jupyter_sessions.model.resources import Kernel, Session
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import format_duration
@@ -58,6 +58,7 @@ def list_sessions(context: Context, asked: argparse.Namespace) -> None:
 
 def create(context: Context, asked: argparse.Namespace) -> None:
     """Make a session, and by default wait until it is ACTIVE."""
+    _check_lengths(asked)
     operation = context.fresh(
         lambda client: client.create(
             asked.name or "",
@@ -85,6 +86,15 @@ def create(context: Context, asked: argparse.Namespace) -> None:
         raise
     used = " and is what %%session uses" if asked.attach else ""
     steps.tell(f"{handle.id} is ACTIVE{used}")
+
+
+def _check_lengths(asked: argparse.Namespace) -> None:
+    """Raise InvalidArgument where a length is none, by the name of its option."""
+    from jupyter_sessions.client.durations import nanoseconds
+
+    for option, text in (("--ttl", asked.ttl), ("--idle-ttl", asked.idle_ttl)):
+        if text is not None:
+            nanoseconds(text, option)
 
 
 def attach(context: Context, asked: argparse.Namespace) -> None:
@@ -138,6 +148,8 @@ def history(context: Context, asked: argparse.Namespace) -> None:
 
 def logs(context: Context, asked: argparse.Namespace) -> None:
     """Print a session's log."""
+    if asked.tail is not None and asked.tail < 0:
+        raise InvalidArgument([FieldViolation("--tail", f"must be 0 or more, not {asked.tail}")])
     name = context.which(asked.name)
     pieces = context.fresh(lambda client: client.logs(name, follow=asked.follow, tail=asked.tail))
     try:
@@ -154,6 +166,7 @@ def extend(context: Context, asked: argparse.Namespace) -> None:
     name = context.which(asked.name)
     if asked.ttl is None and asked.idle_ttl is None:
         raise InvalidArgument("%session extend: give --ttl, --idle-ttl or both, as --ttl 12h")
+    _check_lengths(asked)
     session = context.fresh(lambda client: client.extend(name, ttl=asked.ttl, idle_ttl=asked.idle_ttl))
     context.front.mention(f"{short(name)} ends {words.end(session, time.time_ns()) or 'by no limit'}")
 
@@ -208,7 +221,9 @@ def kernels(context: Context, asked: argparse.Namespace) -> None:
 
 def interrupt(context: Context, asked: argparse.Namespace) -> None:
     """Interrupt what a kernel of a session runs."""
-    name = context.which(asked.name)
-    connection = context.connect(name, asked.kernel)
-    connection.interrupt()
-    context.front.mention(f"interrupted kernel {connection.kernel_id} of session {short(name)}")
+    from jupyter_sessions.client.kernels import MAIN, running
+
+    session = context.look(context.which(asked.name))
+    kernel = running(context.client, session, asked.kernel, MAIN)["id"]
+    context.client.transport.call("POST", f"api/kernels/{kernel}/interrupt", safe=True)
+    context.front.mention(f"interrupted kernel {kernel} of session {short(session.name)}")

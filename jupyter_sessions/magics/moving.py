@@ -9,6 +9,7 @@ from jupyter_sessions.client.client import SessionsClient
 from jupyter_sessions.magics.arguments import size
 from jupyter_sessions.magics.cell import Moved
 from jupyter_sessions.magics.context import Context
+from jupyter_sessions.model.errors import FailedPrecondition
 
 
 def push(context: Context, asked: argparse.Namespace) -> None:
@@ -36,6 +37,10 @@ def _moved(context: Context, name: str, asked: argparse.Namespace) -> Moved:
 
 def connect(context: Context, asked: argparse.Namespace) -> None:
     """Work with the server that is named, or with the one that is found, from now on."""
+    if asked.ask_token and not context.front.asks:
+        raise FailedPrecondition(
+            "nobody can be asked for a token here; set JUPYTER_SESSIONS_TOKEN in the environment of this kernel"
+        )
     token = getpass.getpass("Token: ") if asked.ask_token else None
     client = SessionsClient(asked.url or None, token, asked.location or None)
     place = client.location

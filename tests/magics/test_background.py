@@ -77,7 +77,9 @@ def test_what_is_cleared_goes_as_in_a_notebook(kernel: LocalKernel) -> None:
         "clear_output(wait=True)\nprint(3, flush=True)\nclear_output(wait=True)"
     )
     kernel.run(f"%%session --background cleared\n{code}")
-    assert kernel.run("cleared.wait(60)\nprint(cleared.text)").text() == "3\n\n", "a clear that waits waits for an output"
+    assert kernel.run("cleared.wait(60)\nprint(cleared.text)").text() == "3\n\n", (
+        "a clear that waits waits for an output"
+    )
 
 
 def test_several_at_a_time_and_one_that_fails(server: RealServer, kernel: LocalKernel, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from nbclient.exceptions import CellExecutionError
 
 from tests.magics.local import LocalKernel, Ran, printed, run_notebook
-from tests.real.server import PARENT, RealServer
+from tests.real.server import PARENT, TOKEN, RealServer
 
 
 def told(ran: Ran) -> str:
@@ -98,6 +98,51 @@ def test_faults_are_words_and_fail_the_cell(server: RealServer, kernel: LocalKer
         assert (ran.reply["status"], ran.reply["ename"]) == ("error", name), code
         assert words in ran.reply["evalue"], code
         assert len(ran.reply["traceback"]) == 1, "the frames of this package tell nobody anything"
+
+
+def test_what_is_not_there_says_what_lists_it(server: RealServer, kernel: LocalKernel) -> None:
+    for command in ("kernels not-there", "logs not-there", "extend not-there --ttl 3h", "terminate not-there"):
+        ran = kernel.run(f"%session {command}", ok=False)
+        assert ran.reply["ename"] == "NotFound"
+        assert ran.reply["traceback"][0].endswith("does not exist\nThose that there are: %session list --all"), command
+
+
+def test_lengths_and_counts_are_refused_by_the_name_of_their_option(server: RealServer, kernel: LocalKernel) -> None:
+    server.create("magic-refused")
+    faults = {
+        "create magic-never --ttl never": "--ttl: must be seconds, or a number with",
+        "extend magic-refused --idle-ttl never": "--idle-ttl: must be seconds, or a number with",
+        "logs magic-refused --tail -5": "--tail: must be 0 or more, not -5",
+    }
+    for command, words in faults.items():
+        ran = kernel.run(f"%session {command}", ok=False)
+        assert ran.reply["ename"] == "InvalidArgument" and words in ran.reply["evalue"], command
+
+
+def test_an_interrupt_starts_no_kernel(server: RealServer, kernel: LocalKernel) -> None:
+    server.create("magic-quiet")
+    for which, words in (("main", "has no kernel"), ("new", "has no kernel 'new'"), ("nope", "has no kernel 'nope'")):
+        ran = kernel.run(f"%session interrupt magic-quiet --kernel {which}", ok=False)
+        assert ran.reply["ename"] == "NotFound" and words in ran.reply["evalue"]
+    assert server.call("GET", f"{PARENT}/sessions/magic-quiet/kernels")["kernels"] == []
+    kernel.run(
+        "%%session magic-quiet --background run\nimport time\nprint('on', flush=True)\nwhile True: time.sleep(0.01)"
+    )
+    kernel.run(
+        "import time\nend = time.monotonic() + 60\nwhile not run.text and time.monotonic() < end: time.sleep(0.01)"
+    )
+    assert told(kernel.run("%session interrupt magic-quiet")).startswith("interrupted kernel ")
+    assert kernel.run("run.wait(60)", ok=False).reply["ename"] == "KeyboardInterrupt"
+
+
+def test_a_token_is_asked_of_a_person(server: RealServer, kernel: LocalKernel) -> None:
+    line = f"%session connect --url {server.url} --ask-token"
+    refused = kernel.run(line, ok=False)
+    assert refused.reply["ename"] == "FailedPrecondition" and "JUPYTER_SESSIONS_TOKEN" in refused.reply["evalue"]
+    asked = kernel.begin(line, asks=True)
+    assert kernel.client.get_stdin_msg(timeout=60)["content"] == {"prompt": "Token: ", "password": True}
+    kernel.client.input(TOKEN)
+    assert told(kernel.finish(asked)).startswith(f"connected to {server.url}")
 
 
 def test_without_a_name_and_with_several_sessions_it_lists_them(server: RealServer, kernel: LocalKernel) -> None:
