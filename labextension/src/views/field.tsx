@@ -14,7 +14,9 @@ export function Field(props: {
   faults?: string[];
   children: (control: IControl) => React.ReactNode;
 }): JSX.Element {
-  const { label, hint, faults } = props;
+  const { label, faults } = props;
+  // A fault says the rule again.
+  const hint = faults ? undefined : props.hint;
   const id = useId();
   const described = [hint && `${id}-hint`, faults && `${id}-faults`].filter(part => part);
   return (
