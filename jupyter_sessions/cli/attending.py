@@ -165,6 +165,8 @@ class Turn:
 
 def exit_code(result: Result, interrupted: bool, text: bool) -> int:
     """Give the exit code that a program with this end would have; says why where nothing else did."""
+    if result.missing:
+        output.say(result.missing)
     if result.status == "ok":
         return output.OK
     error = result.error

@@ -64,6 +64,14 @@ class Result:
     breaks: int = 0
 
     @property
+    def missing(self) -> str:
+        """What a person is to know where outputs may be missing, in one line; else ``""``."""
+        if not self.breaks:
+            return ""
+        often = "" if self.breaks == 1 else f" {self.breaks} times"
+        return f"the connection broke{often} while the code ran: some of its output may be missing"
+
+    @property
     def text(self) -> str:
         """All that was printed, and the ``text/plain`` of what was shown, a line of its own each."""
         pieces = [output for output in self.outputs if output.type not in ("error", "clear_output")]

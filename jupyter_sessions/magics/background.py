@@ -152,7 +152,8 @@ class BackgroundRun:
             how = f"ended with {type(self._fault).__name__}: {self._fault}"
         elif self._result is not None and self._result.error is not None:
             how = f"failed with {self._result.error.ename}"
-        return f"{how} after {length(int(self._lasted * 1e9))} in session {where}"
+        missing = f"; {self._result.missing}" if self._result is not None and self._result.missing else ""
+        return f"{how} after {length(int(self._lasted * 1e9))} in session {where}{missing}"
 
     def __repr__(self) -> str:
         if self.done:

@@ -87,6 +87,8 @@ def _in_front(context: Context, connection: KernelConnection, cell: str, interru
         if interrupts.count:
             sys.stderr.write(f"Let go of the cell: {let_go(execution)}.\n")
         raise
+    if result.missing:
+        sys.stderr.write(f"{result.missing}\n")
     shown.payload(result.reply)
     if result.status == "aborted":
         raise Aborted(NOT_RUN)

@@ -44,6 +44,20 @@ def test_a_server_that_goes_away_while_code_runs(server: RealServer) -> None:
     assert f":{server.port} cannot be reached" in err and "Traceback" not in err
 
 
+def test_a_server_that_comes_back_while_code_runs(server: RealServer, tmp_path: Path) -> None:
+    server.create("comes-back")
+    wait = f"while not os.path.exists({str(tmp_path / 'go')!r}): time.sleep(0.02)"
+    waits = f"import os, time\nprint('on', flush=True)\n{wait}"
+    with started(server, "exec", "-q", "comes-back", f"{waits}\nprint('off')") as running:
+        assert running.stdout is not None and running.stdout.readline() == "on\n"
+        server.kill()
+        server.start()
+        (tmp_path / "go").touch()
+        out, err = running.communicate(timeout=170)
+    assert (running.returncode, out) == (0, "off\n")
+    assert err == "the connection broke while the code ran: some of its output may be missing\n"
+
+
 def test_two_servers(server: RealServer, tmp_path: Path) -> None:
     server.create("first-one")
     other = RealServer(tmp_path / "other")

@@ -35,6 +35,7 @@ def test_a_cell_outlives_a_restart_of_the_server(server: RealServer, kernel: Loc
 
     ran = kernel.finish(asked, look)
     assert (ran.reply["status"], ran.text()) == ("ok", "begun\nended\n")
+    assert ran.text("stderr") == "the connection broke while the code ran: some of its output may be missing\n"
 
 
 def test_a_server_that_is_gone_is_said_and_its_successor_found(server: RealServer, tmp_path: Path) -> None:
