@@ -7,6 +7,7 @@ import {
   faultsOf,
   firstPlace,
   IDraft,
+  limitFaults,
   moved,
   ownFaults,
   remaining,
@@ -108,11 +109,10 @@ test('what only the form can see', () => {
         { key: 'env', value: '2' }
       ],
       properties: [{ key: '', value: '4G' }]
-    }),
-    LONGEST
+    })
   );
   assert.deepEqual(Object.keys(faults), ['labels.1', 'properties.0']);
-  assert.deepEqual(ownFaults(draft({}), LONGEST), {});
+  assert.deepEqual(ownFaults(draft({})), {});
 });
 
 test('a Spark Connect session has no kernel and no card', () => {
@@ -149,7 +149,7 @@ test('the location used last comes first, else this machine, else the first that
 
 test('the form finds a wrong limit itself, in words', () => {
   const longest = { ttl: 86400, idleTtl: 7200 };
-  const typed = (ttl: string, idleTtl: string) => ownFaults(draft({ ttl, idleTtl }), longest);
+  const typed = (ttl: string, idleTtl: string) => limitFaults(draft({ ttl, idleTtl }), longest);
   assert.deepEqual(typed('24 h', ' '), {});
   assert.deepEqual(typed('8', '3 h'), {
     ttl: ['Write a number and a unit, such as 30 min, 8 h or 2 d.'],

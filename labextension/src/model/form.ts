@@ -122,12 +122,13 @@ function mapOf(rows: readonly IRow[]): Record<string, string> {
   );
 }
 
-/** A typed duration on the wire; nothing for an empty field. */
+/** A typed limit on the wire, nothing for an empty field; what cannot be read goes as typed, and is refused. */
 function limitOf(text: string): string | undefined {
-  return text.trim() === '' ? undefined : onWire(parseTyped(text));
+  const seconds = parseTyped(text);
+  return text.trim() === '' ? undefined : Number.isFinite(seconds) ? onWire(seconds) : text.trim();
 }
 
-/** The body of a create; fields left empty are left out. `ownFaults` has found nothing wrong with the draft. */
+/** The body of a create; fields left empty are left out. */
 export function bodyOf(draft: IDraft): ISessionBody {
   const body: ISessionBody = {};
   const labels = mapOf(draft.labels);
@@ -157,11 +158,11 @@ export function bodyOf(draft: IDraft): ISessionBody {
 }
 
 /**
- * Faults that the form finds by itself: a limit that is none, two rows of one key, a value without a key.
+ * The limits that are none, in words. The service refuses them too, and with them it names every other fault at once.
  *
  * @param longest - the longest limits of the draft's location, in seconds
  */
-export function ownFaults(draft: IDraft, longest: Record<EndCause, number>): Faults {
+export function limitFaults(draft: IDraft, longest: Record<EndCause, number>): Faults {
   const faults: Faults = {};
   for (const limit of ['ttl', 'idleTtl'] as const) {
     const fault = draft[limit].trim() && typedFault(draft[limit], longest[limit]);
@@ -169,6 +170,12 @@ export function ownFaults(draft: IDraft, longest: Record<EndCause, number>): Fau
       add(faults, limit, fault);
     }
   }
+  return faults;
+}
+
+/** Faults that only the form can see: two rows of one key, a value without a key. */
+export function ownFaults(draft: IDraft): Faults {
+  const faults: Faults = {};
   for (const group of ['labels', 'properties'] as const) {
     const seen = new Set<string>();
     draft[group].forEach((row, index) => {

@@ -10,6 +10,7 @@ import {
   faultsOf,
   firstPlace,
   IDraft,
+  limitFaults,
   moved,
   ownFaults,
   remaining,
@@ -162,12 +163,13 @@ export class CreateDialog extends Dialog<void> {
     if (this._form.busy) {
       return;
     }
-    const own = ownFaults(draft, this._form.longest);
+    const limits = limitFaults(draft, this._form.longest);
+    const own = ownFaults(draft);
     if (Object.keys(own).length) {
-      this._form.tell({ faults: own });
+      this._form.tell({ faults: { ...limits, ...own } });
       return;
     }
-    this._form.tell({ faults: {}, busy: true });
+    this._form.tell({ faults: limits, busy: true });
     try {
       this._created = await this._sessions.create(
         draft.parent,
@@ -177,11 +179,11 @@ export class CreateDialog extends Dialog<void> {
       );
       super.resolve(1);
     } catch (error) {
-      this._refused(error, draft);
+      this._refused(error, draft, limits);
     }
   }
 
-  private _refused(error: unknown, draft: IDraft): void {
+  private _refused(error: unknown, draft: IDraft, known: Faults): void {
     let faults: Faults = { form: [error instanceof Error ? error.message : String(error)] };
     if (error instanceof ApiError) {
       if (error.violations.length) {
@@ -196,7 +198,7 @@ export class CreateDialog extends Dialog<void> {
         this._requestId = newRequestId();
       }
     }
-    this._form.tell({ faults, busy: false });
+    this._form.tell({ faults: { ...known, ...faults }, busy: false });
   }
 
   private readonly _form: FormBody;
