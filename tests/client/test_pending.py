@@ -93,7 +93,8 @@ def test_an_execution_with_its_reply_is_settled_as_that_says(execution: Executio
     assert not execution.done and execution.replied
     execution.settle()
     result = execution.result(1)
-    assert result.breaks == 1 and result.missing.startswith("the connection broke while") and result.error is not None and str(result.error) == "E: v"
+    assert result.breaks == 1 and result.missing.startswith("the connection broke while")
+    assert result.error is not None and str(result.error) == "E: v"
 
 
 def test_a_failed_execution_gives_what_came_first(execution: Execution) -> None:
