@@ -41,7 +41,8 @@ export class SessionsPanel extends Panel {
 
   /** Bring a session's row into view and give it the focus. */
   reveal(name: string): void {
-    this._revealed.emit(name);
+    this._revealed.wanted = name;
+    this._asked.emit(name);
   }
 
   dispose(): void {
@@ -72,11 +73,17 @@ export class SessionsPanel extends Panel {
   }
 
   private readonly _menu: Menu;
-  private readonly _revealed = new Signal<this, string>(this);
+  private readonly _asked = new Signal<this, string>(this);
+  private readonly _revealed: IRevealed = { asked: this._asked, wanted: '' };
 }
 
-/** Emits the name of a session whose row is to have the focus. */
-export type IRevealed = ISignal<unknown, string>;
+/** The session whose row is to have the focus. */
+export interface IRevealed {
+  /** Emits its name. */
+  asked: ISignal<unknown, string>;
+  /** Its name until it has the focus, also for a list that is drawn only later; else empty. */
+  wanted: string;
+}
 
 function menuOf(commands: IViewContext['commands']): Menu {
   const menu = new Menu({ commands });

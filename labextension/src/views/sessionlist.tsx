@@ -112,7 +112,8 @@ function useRevealed(
   known: (name: string) => boolean,
   unfilter: () => void
 ): string {
-  const [wanted, setWanted] = useState('');
+  // The first session's row is asked for before there is a list to hear it.
+  const [wanted, setWanted] = useState(() => (known(revealed.wanted) ? revealed.wanted : ''));
   useEffect(() => {
     const slot = (_: unknown, name: string) => {
       // One that comes much later must not take the focus from what is done then.
@@ -121,8 +122,8 @@ function useRevealed(
         setWanted(name);
       }
     };
-    revealed.connect(slot);
-    return () => void revealed.disconnect(slot);
+    revealed.asked.connect(slot);
+    return () => void revealed.asked.disconnect(slot);
   }, [revealed]);
   useEffect(() => {
     const row = wanted
@@ -130,6 +131,7 @@ function useRevealed(
       : null;
     if (row) {
       row.focus();
+      revealed.wanted = '';
       setWanted('');
     }
   });
