@@ -78,7 +78,8 @@ class KernelConnection:
         if self._socket is not None:
             # A send that is stuck must not keep this one.
             polite = self._sending.acquire(timeout=1.0)
-            self._socket.close(polite)
+            # One that still waits may have requests on their way, which are to arrive.
+            self._socket.close(polite, done=self._requests.answered())
             if polite:
                 self._sending.release()
         if self._thread is not None and self._thread is not threading.current_thread():

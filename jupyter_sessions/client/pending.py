@@ -109,6 +109,11 @@ class Requests:
         with self._lock:
             return [(name, *waiting) for name, waiting in self._waiting.items() if name in self._sent]
 
+    def answered(self) -> bool:
+        """Say whether everything that was asked has its reply."""
+        with self._lock:
+            return all(taker.replied for _, taker in self._waiting.values())
+
     def fail(self, error: SessionsError, only: Iterable[str] | None = None) -> None:
         """End requests without an answer: all, or these."""
         with self._lock:

@@ -14,6 +14,7 @@ from jupyter_sessions.client.errors import KernelDied, ServerGone, TransferRefus
 from jupyter_sessions.client.messages import V1, Message, pack, unpack
 from jupyter_sessions.client.transport import Transport
 from jupyter_sessions.model.errors import Unauthenticated, Unavailable
+from jupyter_sessions.model.hostfile import CLIENT_DONE
 
 DIAL = 20.0
 """Seconds that the opening of a websocket may take."""
@@ -21,6 +22,7 @@ SILENCE = 8.0
 """Seconds of silence after which the server is asked whether it is there; after as many more it is not."""
 LARGEST = 10 << 20
 """The largest message that a Jupyter server takes, in bytes."""
+NORMAL = 1000
 _PROTOCOL = "Sec-WebSocket-Protocol"
 _GONE = (404, 410)
 _REFUSALS = frozenset((1002, 1003, 1007, 1008, 1009, 1013))
@@ -100,11 +102,14 @@ class ChannelSocket:
         except Exception as error:
             raise Hungup(str(error)) from error
 
-    def close(self, polite: bool) -> None:
-        """End it; a thread that receives or sends wakes with Hungup. ``polite``: say so to the server first."""
+    def close(self, polite: bool, done: bool = False) -> None:
+        """End it; a thread that receives or sends wakes with Hungup.
+
+        ``polite``: say so to the server first, and with ``done`` that nobody will come back to what it keeps.
+        """
         if polite:
             with contextlib.suppress(Exception):
-                self._socket.send_close()
+                self._socket.send_close(CLIENT_DONE if done else NORMAL)
         # To close the descriptor would not wake who waits on it, and might hand its number to another.
         with contextlib.suppress(OSError, AttributeError):
             self._socket.sock.shutdown(socket.SHUT_RDWR)

@@ -32,6 +32,7 @@ from jupyter_sessions.host.frames import (
 )
 from jupyter_sessions.host.kernel import Kernel, TooManyClients
 from jupyter_sessions.host.spool import Entry, Taken
+from jupyter_sessions.model.hostfile import CLIENT_DONE
 
 _TURN = 1 << 18
 _WHOLE = 1 << 16
@@ -96,7 +97,7 @@ class ChannelsHandler(SocketHandler):
         """Leave the client's place to whoever comes with its name."""
         if self._pump is not None:
             self._pump.cancel()
-        self._give_up()
+        self._give_up(done=self.close_code == CLIENT_DONE)
 
     async def leave(self) -> None:
         """Stop writing, so that another websocket can go on from here."""
@@ -106,13 +107,14 @@ class ChannelsHandler(SocketHandler):
                 await self._pump
         self._give_up()
 
-    def _give_up(self) -> None:
+    def _give_up(self, done: bool = False) -> None:
         consumer, self.consumer = self.consumer, None
         if consumer is None:
             return
         if self.kernel.sockets.get(consumer.session_id) is self:
             del self.kernel.sockets[consumer.session_id]
-        self.kernel.detach(consumer, keep=bool(self._session_id))
+        # What it has sent is to arrive, also of one that will not come back.
+        self.kernel.detach(consumer, keep=bool(self._session_id) and (consumer.waits or not done))
 
     # Writing
 

@@ -18,6 +18,7 @@ from jupyter_sessions.engines.hostlink import HostRefused, HostUnreachable, Sink
 from jupyter_sessions.kernels.links import link_to, path_of, reachable
 from jupyter_sessions.kernels.registry import Registry, RemoteKernel, What, utcnow
 from jupyter_sessions.kernels.relay import HostLeg
+from jupyter_sessions.model.hostfile import CLIENT_DONE
 from jupyter_sessions.relay import frames
 from jupyter_sessions.relay.outlet import Outlet, Wait
 
@@ -100,7 +101,9 @@ class RemoteConnection(BaseKernelWebsocketConnection):
 
     def disconnect(self) -> None:  # type: ignore[override]  # the handler calls it without awaiting
         """Let go of the host; called when the browser's websocket has closed, and harmless twice."""
-        self._leg.close()
+        # The host is told that the client will not come back, and nothing else of how it went.
+        done = getattr(self.websocket_handler, "close_code", None) == CLIENT_DONE
+        self._leg.close(CLIENT_DONE if done else None)
         if self._ending is not None:
             self._ending.cancel()
             self._ending = None

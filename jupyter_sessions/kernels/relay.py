@@ -51,6 +51,7 @@ class HostLeg:
         self._held_size = 0
         self._opened: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
+        self._farewell: int | None = None
 
     def start(self) -> None:
         """Begin to dial; returns at once."""
@@ -61,8 +62,9 @@ class HostLeg:
         """Whether the host's websocket is open."""
         return self._socket is not None
 
-    def close(self) -> None:
-        """Close the host's websocket and dial no more."""
+    def close(self, code: int | None = None) -> None:
+        """Close the host's websocket, with this code, and dial no more."""
+        self._farewell = code
         if self._task is not None:
             self._task.cancel()
         self._held.clear()
@@ -134,7 +136,7 @@ class HostLeg:
             return socket
         finally:
             self._socket = None
-            socket.close()
+            socket.close(self._farewell)
 
     async def _send_held(self) -> None:
         held, self._held, self._held_size = self._held, [], 0

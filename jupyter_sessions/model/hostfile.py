@@ -45,6 +45,8 @@ LOG_DIR = "log"
 LOG_FILE = "host.log"
 CONNECTIONS = "kernels"
 """Directory of the kernels' connection files, in the one of the host's sockets."""
+CLIENT_DONE = 4001
+"""With this a client closes a kernel's websocket that it will not come back to: the host need not keep its place."""
 
 
 def connection_file(socket_dir: str, kernel_id: str) -> str:

@@ -10,6 +10,7 @@ import pytest
 
 from jupyter_sessions.client import ServerGone, SessionHandle, SessionsClient
 from jupyter_sessions.client.kernel import KernelConnection
+from jupyter_sessions.client.socket import ChannelSocket
 from tests.real.server import TOKEN, RealServer, real_server
 
 
@@ -82,3 +83,23 @@ def test_ctrl_c_is_raised_on_also_where_the_interrupt_fails(
     with pytest.raises(KeyboardInterrupt) as stopped:
         session.run("print(1)\nimport time; time.sleep(0.2)", on_output=stop)
     assert str(stopped.value.__cause__) == "it has gone"
+
+
+def test_a_server_is_told_that_nobody_comes_back_once_all_is_answered(
+    session: SessionHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[bool] = []
+    real = ChannelSocket.close
+
+    def closing(self: ChannelSocket, polite: bool, done: bool = False) -> None:
+        told.extend([done] if polite else [])
+        real(self, polite, done)
+
+    session.run("1")
+    monkeypatch.setattr(ChannelSocket, "close", closing)
+    session.close()
+    execution = session.start("import time\nprint('on', flush=True)\nwhile True: time.sleep(0.01)")
+    next(execution)
+    session.close()
+    assert told == [True, False]
+    session.connect().interrupt()

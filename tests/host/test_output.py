@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from jupyter_sessions.host.frames import V1
+from jupyter_sessions.model.hostfile import CLIENT_DONE
 
 from .serving import Channels, Host, closed, python_entry, serving, text_of, until
 
@@ -74,6 +75,23 @@ async def test_input_asked_for_meanwhile_is_asked_of_who_comes_back() -> None:
             await again.until(lambda m: bool(m["msg_type"] == "input_request"))
             await again.send("input_reply", {"value": "there"}, channel="stdin")
             assert text_of(await again.answers(request)) == "there\n"
+
+
+async def test_the_place_of_a_client_that_is_done_is_given_up_once_it_waits_for_nothing() -> None:
+    async with serving() as host:
+        kernel = host.kernels.get(await host.start())
+        for code, kept in ((CLIENT_DONE, 0), (1000, 1)):
+            async with host.channels(kernel.id, "mine") as channels:
+                await channels.run("pass")
+                channels.connection.close(code)
+                await until(lambda: not kernel.sockets)
+            assert len(kernel.consumers) == kept
+        async with host.channels(kernel.id, "waiting") as channels:
+            await channels.execute("import time; time.sleep(0.3)")
+            await until(lambda: kernel.consumers["waiting"].waits)
+            channels.connection.close(CLIENT_DONE)
+            await until(lambda: "waiting" not in kernel.sockets)
+            assert "waiting" in kernel.consumers
 
 
 async def test_sockets_close_with_the_last_reply_and_places_after_their_time() -> None:

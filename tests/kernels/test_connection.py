@@ -18,6 +18,7 @@ from jupyter_server.services.kernels.connection.base import serialize_binary_mes
 from tornado.websocket import WebSocketClientConnection
 
 from jupyter_sessions.kernels.connection import RemoteConnection
+from jupyter_sessions.model.hostfile import CLIENT_DONE
 from jupyter_sessions.model.states import State
 from jupyter_sessions.relay import frames
 from tests.kernels.peer import KERNEL, TOKEN, bench, listening, message, until
@@ -85,6 +86,18 @@ async def test_legacy_frames_pass_as_they_are(jp_serverapp: Any, compress: bool)
             assert b.peer.received == sent
             assert [await ws.read_message() for _ in sent] == sent
             assert b.peer.dialed == [(KERNEL, "browser-1", None)]
+
+
+@pytest.mark.parametrize(("code", "told"), [(CLIENT_DONE, CLIENT_DONE), (1000, None), (1001, None), (None, None)])
+async def test_the_host_is_told_of_a_client_that_will_not_come_back(
+    jp_serverapp: Any, code: int | None, told: int | None
+) -> None:
+    with bench(jp_serverapp) as b:
+        async with b.browser() as ws:
+            host = await b.host_side()
+            ws.close(code)
+            await until(lambda: not b.peer.sockets)
+            assert host.close_code == told
 
 
 async def test_frames_before_the_host_are_held_and_then_sent_in_order(jp_serverapp: Any) -> None:
