@@ -41,7 +41,7 @@ app = typer.Typer(rich_markup_mode="markdown")
 
 @app.command(epilog=f"{UP}\n\n{output.EXITS}")
 def upload(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="The files of this machine.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="The files of this machine.")],
     to: Annotated[
         str,
         typer.Option(
@@ -73,7 +73,7 @@ def upload(
 @app.command(epilog=f"{DOWN}\n\n{output.EXITS}")
 def download(
     files: Annotated[
-        list[str], typer.Argument(metavar="REMOTE…", help="The files there, from the kernel's working directory on.")
+        list[str], typer.Argument(metavar="REMOTE", help="The files there, from the kernel's working directory on.")
     ],
     to: Annotated[
         Path | None, typer.Option(metavar="PATH", help="The directory of this machine, or the name for one file.")

@@ -224,7 +224,7 @@ def list_(form: FormOption = output.Format.TABLE) -> None:
 
 @app.command(epilog="Example: `jupyter sessions kernelspec remove etl-nightly`")
 def remove(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="What the kernelspecs are called.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="What the kernelspecs are called.")],
 ) -> None:
     """Remove kernelspecs that start kernels in sessions; sessions and kernels stay."""
     from jupyter_sessions.model.errors import NotFound, PermissionDenied

@@ -65,3 +65,9 @@ def test_the_doctor_is_called_by_its_own_name(server: RealServer) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert "Usage: jupyter sessions doctor" in done.stderr and "python -m" not in done.stderr
     assert "--location nope: must be projects/{project}/locations/{location}" in said(done.stderr)
+
+
+@pytest.mark.parametrize("words", [("upload",), ("download",), ("kernelspec", "remove")])
+def test_what_may_be_several_is_shown_so_once(server: RealServer, words: tuple[str, ...]) -> None:
+    usage = next(line for line in ran(server, *words, "--help").stdout.splitlines() if "Usage" in line)
+    assert usage.rstrip().endswith("...") and usage.count("...") == 1 and "…" not in usage
