@@ -34,7 +34,7 @@ def test_every_fault_stands_beside_its_field_and_a_mended_form_is_accepted(tmp_p
 
         page.locator("input[name=id]").fill("mended")
         page.locator("input[name=ttl]").fill("2 h")
-        page.locator("input[name=idleTtl]").fill("30 min")
+        page.locator("input[name=idleTtl]").fill("1.1 h")
         page.locator("input[name='labels.0.key']").fill("env")
         page.keyboard.press("Enter")
         # What the location itself cannot honour.
@@ -44,5 +44,28 @@ def test_every_fault_stands_beside_its_field_and_a_mended_form_is_accepted(tmp_p
         page.locator(".jp-Dialog").get_by_role("button", name="Create").click()
         lab.state("mended", "ACTIVE")
         limits = server.session("mended")["environmentConfig"]["executionConfig"]
-        assert (limits["ttl"], limits["idleTtl"]) == ("7200s", "1800s")
+        assert (limits["ttl"], limits["idleTtl"]) == ("7200s", "3960s")
         assert server.session("mended")["labels"] == {"env": "1"}
+
+
+def test_the_focus_stays_in_the_panel_as_rows_go(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    with real_server(tmp_path, "lab", OPTIONS) as server, chromium() as page:
+        lab = Lab(page, server)
+        lab.open()
+        # Lab gives its launcher the focus some time after the start.
+        expect(page.locator(".jp-Launcher")).to_be_visible()
+        server.create("only-one")
+        lab.state("only-one", "ACTIVE")
+        row = lab.row("only-one")
+        row.focus()
+        page.keyboard.press("Delete")
+        # Enter alone loses nothing.
+        expect(page.locator(".jp-Dialog").get_by_role("button", name="Cancel")).to_be_focused()
+        page.locator(".jp-Dialog").get_by_role("button", name="Terminate").click()
+        lab.state("only-one", "TERMINATED")
+        expect(row).to_be_focused()
+        page.keyboard.press("Delete")
+        page.locator(".jp-Dialog").get_by_role("button", name="Delete").click()
+        expect(row).to_have_count(0)
+        expect(page.locator(".jp-RuntimeSessions-empty").get_by_role("button").first).to_be_focused()
