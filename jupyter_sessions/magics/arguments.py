@@ -67,7 +67,9 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, how it is written, and where there is more."""
         prog = _shown(self.prog)
-        raise InvalidArgument(f"{prog}: {message}\n{_shown(self.format_usage()).strip()}\nMore: {prog} --help")
+        # IPython refuses a cell magic without a body before it is asked for its help.
+        more = f"{prog}?" if prog.startswith("%%") else f"{prog} --help"
+        raise InvalidArgument(f"{prog}: {message}\n{_shown(self.format_usage()).strip()}\nMore: {more}")
 
     def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
         """End nothing but this parsing."""

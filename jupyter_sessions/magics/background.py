@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -32,17 +32,25 @@ class BackgroundRun:
 
     Outputs show below the cell that began it, where the front end can update it, and with :meth:`show` anywhere.
     ``session`` is the session's full name, ``kernel_id`` the kernel that runs it, ``outputs`` what it gave so far.
+    ``bring`` sets the variables ``names`` of ``-o`` here; it is called once, after code that succeeded.
     """
 
     def __init__(
-        self, front: Front, session: str, kernel_id: str, execution: Execution, bring: Callable[[], None]
+        self,
+        front: Front,
+        session: str,
+        kernel_id: str,
+        execution: Execution,
+        bring: Callable[[], None],
+        names: Sequence[str] = (),
     ) -> None:
         self.session = session
         self.kernel_id = kernel_id
         self.outputs: list[Output] = []
         self._front = front
         self._execution = execution
-        self._bring: Callable[[], None] | None = bring
+        self._bring = bring
+        self._names = tuple(names)
         self._result: Result | None = None
         self._fault: BaseException | None = None
         self._ended = threading.Event()
@@ -68,9 +76,10 @@ class BackgroundRun:
         return "".join(map(as_text, self.outputs))
 
     def wait(self, timeout: float | None = None) -> BackgroundRun:
-        """Wait for its end, at most ``timeout`` seconds, and bring the variables of ``-o`` here.
+        """Wait for its end, at most ``timeout`` seconds, the variables of ``-o`` brought here included.
 
-        Raises DeadlineExceeded at the timeout (it runs on); for code that raised a RemoteError; KernelDied, ServerGone.
+        Raises DeadlineExceeded at the timeout (it runs on); for code that raised a RemoteError; KernelDied, ServerGone;
+        NotFound or TransferRefused for a variable that could not be brought.
         """
         with in_words():
             if not self._ended.wait(timeout):
@@ -79,9 +88,6 @@ class BackgroundRun:
                 raise self._fault
             if self._result is not None:
                 raise_for(self._result.error, self._result.status)
-            if self._bring is not None:
-                self._bring()
-                self._bring = None
         return self
 
     def result(self, timeout: float | None = None) -> Any:
@@ -111,6 +117,8 @@ class BackgroundRun:
                     told = time.monotonic()
                     self._update()
             self._result = self._execution.result()
+            if self._result.status == "ok":
+                self._bring()
         except BaseException as error:  # whatever it is, who waits is to get it
             self._fault = error
         self._lasted = time.monotonic() - self._start
@@ -153,7 +161,8 @@ class BackgroundRun:
         elif self._result is not None and self._result.error is not None:
             how = f"failed with {self._result.error.ename}"
         missing = f"; {self._result.missing}" if self._result is not None and self._result.missing else ""
-        return f"{how} after {length(int(self._lasted * 1e9))} in session {where}{missing}"
+        brought = f"; brought {', '.join(self._names)}" if how == "ended" and self._names else ""
+        return f"{how} after {length(int(self._lasted * 1e9))} in session {where}{brought}{missing}"
 
     def __repr__(self) -> str:
         if self.done:

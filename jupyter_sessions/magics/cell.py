@@ -102,8 +102,9 @@ def _behind(
 
     # A cell beside others is not to take them down with it.
     execution = connection.execute(cell, stop_on_error=False)
+    names = asked.output or ()
     run = BackgroundRun(
-        context.front, name, connection.kernel_id, execution, lambda: moved.bring(connection, asked.output or ())
+        context.front, name, connection.kernel_id, execution, lambda: moved.bring(connection, names), names
     )
     context.runs = [one for one in context.runs if not one.done] + [run]
     if asked.background:

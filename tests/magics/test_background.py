@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.magics.local import LocalKernel, local_kernel
+from tests.magics.local import LocalKernel, Ran, local_kernel
 from tests.real.server import RealServer
 
 HELD = "import pathlib, time\nwhile not pathlib.Path({gate!r}).exists(): time.sleep(0.01)\n"
@@ -45,30 +45,48 @@ def test_a_cell_runs_behind_and_is_waited_for(kernel: LocalKernel, tmp_path: Pat
     assert ".result()" in kernel.run("run").of("execute_result")[0]["data"]["text/plain"]
 
 
+def place_of(begun: Ran) -> str:
+    """Give the display below a cell that is updated."""
+    displays = (content["transient"].get("display_id") for content in begun.of("display_data"))
+    (place,) = {display for display in displays if display}
+    return str(place)
+
+
+def until(kernel: LocalKernel, place: str, words: str) -> dict[str, Any]:
+    """Wait until a display holds words, and give its MIME bundle."""
+    for message in kernel.messages():
+        content = message["content"]
+        if message["msg_type"] == "update_display_data" and content["transient"]["display_id"] == place:
+            data: dict[str, Any] = content["data"]
+            if words in data["text/html"]:
+                return data
+    raise AssertionError(words)
+
+
 def test_its_outputs_show_in_place(kernel: LocalKernel, tmp_path: Path) -> None:
     gate, wait = held(tmp_path)
     code = f"from IPython.display import HTML, display\nprint('<one>', flush=True)\n{wait}display(HTML('<b>two</b>'))"
     begun = kernel.run(f"%%session --background place\n{code}")
-    (place,) = {
-        content["transient"]["display_id"]
-        for content in begun.of("display_data")
-        if content["transient"].get("display_id")
-    }
-
-    def until(words: str) -> dict[str, Any]:
-        for message in kernel.messages():
-            content = message["content"]
-            if message["msg_type"] == "update_display_data" and content["transient"]["display_id"] == place:
-                data: dict[str, Any] = content["data"]
-                if words in data["text/html"]:
-                    return data
-        raise AssertionError(words)
-
     gate.touch()
-    data = until("ended after")
+    data = until(kernel, place_of(begun), "ended after")
     assert "&lt;one&gt;" in data["text/html"] and "<b>two</b>" in data["text/html"], "text escaped, HTML as it is"
     assert data["text/plain"].startswith("<one>\n")
     kernel.run("place.wait()")
+
+
+@pytest.mark.parametrize(
+    ("names", "words"), [("-o first -o second", "; brought first, second"), ("-o nowhere", "ended with NotFound")]
+)
+def test_what_it_brings_is_there_when_it_ended(kernel: LocalKernel, tmp_path: Path, names: str, words: str) -> None:
+    gate, wait = held(tmp_path)
+    begun = kernel.run(f"%%session --background brings {names}\n{wait}first, second = 6, 7")
+    gate.touch()
+    until(kernel, place_of(begun), words)
+    if "second" in names:
+        assert kernel.run("print(first * second)").text() == "42\n"
+    else:
+        late = kernel.run("brings.wait()", ok=False)
+        assert late.reply["ename"] == "NotFound" and "nowhere" in late.reply["evalue"]
 
 
 def test_what_is_cleared_goes_as_in_a_notebook(kernel: LocalKernel) -> None:

@@ -41,6 +41,8 @@ def test_every_command_has_help_with_its_example() -> None:
 
 
 def test_a_fault_is_words_and_ends_no_program() -> None:
+    with pytest.raises(InvalidArgument, match=r"More: %%session\?$"):
+        arguments.parse(cell.parser(), ["--bogus"])
     with pytest.raises(InvalidArgument, match=r"%session create: unrecognized arguments: --bogus"):
         arguments.parse(COMMANDS["create"].parser(), ["etl-nightly", "--bogus"])
     with pytest.raises(InvalidArgument, match=r"%session logs: argument --tail: invalid int value: 'x'"):
