@@ -7,7 +7,7 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.browser.lab import OPTIONS, Lab, chromium, prepare
+from tests.browser.lab import OPTIONS, PATIENCE, Lab, chromium, prepare
 from tests.real.server import real_server
 
 
@@ -28,7 +28,7 @@ def test_every_fault_stands_beside_its_field_and_a_mended_form_is_accepted(tmp_p
         page.keyboard.press("Enter")
         for field in ("id", "ttl", "idleTtl"):
             place = page.locator(".jp-RuntimeSessions-field", has=page.locator(f"input[name={field}]"))
-            expect(place.get_by_role("alert")).to_have_text(re.compile(r"\w+"))
+            expect(place.get_by_role("alert")).to_have_text(re.compile(r"\w+"), timeout=PATIENCE)
         expect(page.locator("input[name='labels.0.key']")).to_have_attribute("aria-invalid", "true")
         assert server.call("GET", "projects/local/locations/local/sessions")["sessions"] == []
 
@@ -38,7 +38,8 @@ def test_every_fault_stands_beside_its_field_and_a_mended_form_is_accepted(tmp_p
         page.locator("input[name='labels.0.key']").fill("env")
         page.keyboard.press("Enter")
         # What the location itself cannot honour.
-        expect(page.locator("input[name='properties.0.key']")).to_have_attribute("aria-invalid", "true")
+        refused = page.locator("input[name='properties.0.key']")
+        expect(refused).to_have_attribute("aria-invalid", "true", timeout=PATIENCE)
         expect(page.locator("input[name='labels.0.key']")).to_have_attribute("aria-invalid", "false")
         page.get_by_role("button", name="Remove row 1").last.click()
         page.locator(".jp-Dialog").get_by_role("button", name="Create").click()
@@ -67,5 +68,5 @@ def test_the_focus_stays_in_the_panel_as_rows_go(tmp_path: Path) -> None:
         expect(row).to_be_focused()
         page.keyboard.press("Delete")
         page.locator(".jp-Dialog").get_by_role("button", name="Delete").click()
-        expect(row).to_have_count(0)
+        expect(row).to_have_count(0, timeout=PATIENCE)
         expect(page.locator(".jp-RuntimeSessions-empty").get_by_role("button").first).to_be_focused()
