@@ -23,6 +23,9 @@ class Listing(Iterator[T], Generic[T]):
     def __next__(self) -> T:
         return next(self._rows)
 
+    def __repr__(self) -> str:
+        return "<Listing: its rows are fetched as they are read, by a for loop or list(…)>"
+
     def _read(self, fetch: Callable[[str], Page[T]]) -> Iterator[T]:
         token = ""
         while True:
