@@ -5,6 +5,7 @@ What several fields must hold together is in ``rules``. Imported at first use, f
 
 from __future__ import annotations
 
+import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -178,11 +179,17 @@ def _without(entry: Mapping[str, Any], faulty: set[Path]) -> dict[str, Any]:
 
 
 def _spelled(given: Mapping[str, Any], shape: type[BaseModel], path: Path) -> tuple[dict[str, Any], list[Problem]]:
-    """Give a mapping with its known keys in snake_case; a field that stands there in both spellings is a problem."""
+    """Give a mapping with its known keys in snake_case; a field that stands there in both spellings is a problem.
+
+    What is misspelt is one too, and is judged as the field that was meant, so that one slip is one problem.
+    """
     found: dict[str, Any] = {}
     problems: list[Problem] = []
     for key, value in given.items():
         name = snake(key) if snake(key) in shape.model_fields else key
+        if meant := _meant(name, given, shape):
+            problems.append(Problem((*path, key), "is not a field here", f"did you mean {meant}?"))
+            name = meant
         if name in found:
             problems.append(Problem((*path, name), "stands here in two spellings", f"keep {name} only"))
         elif name in _INNER and isinstance(value, Mapping):
@@ -191,6 +198,14 @@ def _spelled(given: Mapping[str, Any], shape: type[BaseModel], path: Path) -> tu
         else:
             found[name] = value
     return found, problems
+
+
+def _meant(name: str, given: Mapping[str, Any], shape: type[BaseModel]) -> str:
+    """Give the field that a misspelt name must mean, if there is one and it is not given; else nothing."""
+    if name in shape.model_fields or _SECRETS.search(name):
+        return ""
+    left = set(shape.model_fields) - {snake(key) for key in given}
+    return next(iter(difflib.get_close_matches(snake(name), sorted(left), n=1, cutoff=0.8)), "")
 
 
 _TYPES = {

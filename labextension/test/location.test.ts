@@ -89,10 +89,12 @@ test('each fault of the configuration is a step', () => {
   ];
   const trouble = configurationTrouble(place({ configuration: { faults } }));
   assert.deepEqual(trouble?.remedy.slice(0, 2), [
-    '`/etc/l.yaml`, line 3: locations[0].auth: is missing; Add it.',
-    '`/etc/m.yaml`: is no YAML.'
+    'l.yaml, line 3, locations[0].auth: is missing; Add it.',
+    'm.yaml: is no YAML.'
   ]);
-  assert.match(trouble?.remedy[2] ?? '', /restart/);
+  assert.match(trouble?.remedy[2] ?? '', /`\/etc\/l.yaml` `\/etc\/m.yaml`, then restart/);
+  const one = configurationTrouble(place({ configuration: { faults: faults.slice(0, 1) } }));
+  assert.equal(one?.remedy[0], 'Line 3, locations[0].auth: is missing; Add it.');
   assert.equal(configurationTrouble(place({})), undefined);
 });
 

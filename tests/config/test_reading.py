@@ -165,6 +165,14 @@ class TestFaults:
         assert str(error.value).count("\n") == len(sources) - 1
         assert f"{first}:2: colour: is not a field here; the fields here are locations, local, lock" in str(error.value)
 
+    def test_a_slip_of_the_pen_is_one_fault_with_a_guess(self, files: Files) -> None:
+        files.write("user", OTHER.replace("endpoint", "endpont"))
+        (fault,) = files.read().faults
+        assert fault.field == "locations[0].endpont" and fault.remedy == "did you mean endpoint?"
+        files.write("user", OTHER.replace("endpoint", "colour"))
+        rules = {fault.field: fault.remedy for fault in files.read().faults}
+        assert rules["locations[0].colour"].startswith("the fields here are project, ")
+
     def test_a_location_whose_strongest_entry_is_faulty_is_left_out(self, files: Files) -> None:
         files.write("system", GOOGLE + BESIDE_ENTRY)
         files.write("user", OTHER.replace("https", "http"))

@@ -86,17 +86,26 @@ export function configurationTrouble(location: ILocation): ITrouble | undefined 
   if (!Array.isArray(faults) || !faults.length) {
     return undefined;
   }
-  const steps = faults.map(record).map(fault => {
-    const line = typeof fault.line === 'number' && fault.line > 0 ? `, line ${fault.line}` : '';
-    const field = text(fault.field) ? `${text(fault.field)}: ` : '';
+  const told = faults.map(record);
+  const sources = [...new Set(told.map(fault => text(fault.source)))];
+  const steps = told.map(fault => {
+    const line = typeof fault.line === 'number' && fault.line > 0 ? `line ${fault.line}` : '';
+    const file = sources.length > 1 ? text(fault.source).replace(/^.*\//, '') : '';
+    const place = [file, line, text(fault.field)].filter(part => part).join(', ');
     const remedy = text(fault.remedy) ? `; ${text(fault.remedy)}` : '';
-    return `\`${text(fault.source)}\`${line}: ${field}${text(fault.rule)}${remedy}.`;
+    const said = `${place ? `${place}: ` : ''}${text(fault.rule)}${remedy}`;
+    const first = file ? said.charAt(0) : said.charAt(0).toUpperCase();
+    return `${first}${said.slice(1)}${/[.?]$/.test(said) ? '' : '.'}`;
   });
+  const files = sources.map(source => `\`${source}\``).join(' ');
   return {
     status: CONFIGURATION,
     since: NaN,
     message: '',
-    remedy: [...steps, 'Then restart the Jupyter server. Sessions that run go on.'],
+    remedy: [
+      ...steps,
+      `Mend it in ${files}, then restart the Jupyter server. Sessions that run go on.`
+    ],
     stale: false
   };
 }
