@@ -208,6 +208,7 @@ def test_a_faulty_file_is_told_with_its_place_and_this_machine_works(tmp_path: P
         lab.open()
         there = page.locator(".jp-RuntimeSessions-banner[data-status=CONFIGURATION]")
         expect(there).to_contain_text("The configuration of locations is faulty")
-        expect(there.locator("li").first).to_contain_text(re.compile(rf"{re.escape(str(file))}.*endpoint"))
+        expect(there.locator("li").first).to_contain_text(re.compile(r"^Line \d+, locations\[0\]\.endpoint: "))
+        expect(there.locator("li").last).to_contain_text(f"Mend it in {file}")
         expect(there.get_by_role("button", name="Try again")).to_have_count(0)
         lab.state(NEAR, "ACTIVE")
