@@ -11,12 +11,12 @@ import pytest
 from jupyter_sessions.client import OperationHandle, SessionEnded, SessionHandle, SessionsClient
 from jupyter_sessions.model.api import Change, Reset
 from jupyter_sessions.model.errors import (
-    Aborted,
     AlreadyExists,
     DeadlineExceeded,
     FailedPrecondition,
     InvalidArgument,
     NotFound,
+    SessionsError,
     Unauthenticated,
 )
 from jupyter_sessions.model.resources import Session
@@ -25,12 +25,26 @@ from jupyter_sessions.model.times import SECOND
 from tests.real.server import PARENT, TOKEN, RealServer, real_server
 from tests.upstream.test_contract_chain import emptied
 
+# Runs first in each host of a session, which breaks while a file is there.
+FIRST = """
+import os, sys
+if "jupyter_sessions.host" in " ".join(sys.orig_argv) and os.path.exists({broken!r}):
+    print("no luck today", file=sys.stderr, flush=True)
+    os._exit(7)
+"""
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealServer]:
     """Run one server for this module."""
-    with real_server(tmp_path_factory.mktemp("server")) as running:
-        yield running
+    home = tmp_path_factory.mktemp("server")
+    first = home / "first"
+    first.mkdir()
+    (first / "sitecustomize.py").write_text(FIRST.format(broken=str(home / "broken")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(first))
+        with real_server(home) as running:
+            yield running
 
 
 @pytest.fixture
@@ -160,16 +174,19 @@ def test_what_has_ended_cannot_be_waited_for(client: SessionsClient) -> None:
     assert ended.value.session is not None and ended.value.session.state is State.TERMINATED
 
 
-def test_a_start_that_fails_raises_its_reason(client: SessionsClient) -> None:
-    handle = client.create("etl-11")
-    client.terminate("etl-11", wait=True)
+def test_a_start_that_fails_raises_its_reason(client: SessionsClient, server: RealServer) -> None:
+    fault = server.home / "broken"
+    fault.touch()
+    try:
+        handle = client.create("etl-11")
+        with pytest.raises(SessionsError) as ended:
+            handle.result(60)
+    finally:
+        fault.unlink()
     operation = handle.refresh()
-    if operation.error is None:
-        assert operation.response is not None, "it was ACTIVE before the end came"
-        return
-    with pytest.raises(Aborted) as ended:
-        handle.result(60)
-    assert str(ended.value) == operation.error.message
+    assert operation.error is not None and str(ended.value) == operation.error.message
+    failed = client.get("etl-11")
+    assert failed.state is State.FAILED and failed.state_message in str(ended.value)
 
 
 def test_the_log_is_read_and_followed_to_its_end(client: SessionsClient, server: RealServer) -> None:

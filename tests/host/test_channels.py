@@ -12,6 +12,7 @@ import struct
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -224,13 +225,15 @@ async def test_a_killed_kernel_comes_back_and_says_so(name: str) -> None:
             await until(lambda: host.kernels.models()[0]["execution_state"] == "idle")
 
 
-async def test_a_dead_kernel_says_dead_after_its_last_word_then_closes() -> None:
+async def test_a_dead_kernel_says_dead_after_its_last_word_then_closes(tmp_path: Path) -> None:
+    said = tmp_path / "said"
     async with serving() as host:
         kernel = await host.start()
         async with host.channels(kernel) as channels:
             await channels.run("print('x')")
-            await channels.execute("print('last word', flush=True)\nimport time; time.sleep(60)")
-            await until(lambda: host.kernels.busy())
+            code = f"print('last word', flush=True)\nopen({str(said)!r}, 'w').close()\nimport time; time.sleep(60)"
+            await channels.execute(code)
+            await until(said.exists)
             assert (await host.request(f"/api/kernels/{kernel}", "DELETE")).code == 204
             messages = await channels.until(lambda m: bool(m["content"].get("execution_state") == "dead"))
             assert text_of(messages) == "last word\n"
