@@ -158,7 +158,7 @@ class SessionKernelManager(Base):  # type: ignore[misc]  # a mixin: its base is 
         """
         registry, actions = self._sessions, self._actions
         if registry is None or actions is None:
-            return str(await ensure_async(super().start_kernel(kernel_id=kernel_id, path=path, **kwargs)))
+            return await self._start_own(kernel_id, path, kwargs)
         present = registry.get(kernel_id)
         if present is not None and not present.dead:
             return present.kernel_id
@@ -180,7 +180,20 @@ class SessionKernelManager(Base):  # type: ignore[misc]  # a mixin: its base is 
                 return await actions.start(offer, kernel_id or self.new_kernel_id(), cwd, env)
         if present is not None:
             registry.remove(present.kernel_id)
-        return str(await ensure_async(super().start_kernel(kernel_id=kernel_id, path=path, **kwargs)))
+        return await self._start_own(kernel_id, path, kwargs)
+
+    async def _start_own(self, kernel_id: str | None, path: str | None, more: dict[str, Any]) -> str:
+        try:
+            return str(await ensure_async(super().start_kernel(kernel_id=kernel_id, path=path, **more)))
+        finally:
+            self._drop_failed_starts()
+
+    def _drop_failed_starts(self) -> None:
+        """Forget the server's own starts that have failed: the stock manager keeps them and cannot end them."""
+        pending: dict[str, Any] = getattr(self, "_pending_kernels", {})
+        for kernel_id, start in list(pending.items()):
+            if kernel_id not in self._kernels and inspect.isawaitable(start) and start.done():
+                del pending[kernel_id]
 
     def _act(self, what: str, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
         kernel, actions = self._remote(kernel_id), self._actions
@@ -204,9 +217,21 @@ class SessionKernelManager(Base):  # type: ignore[misc]  # a mixin: its base is 
         """End the server's own kernels; the sessions' go on, that is what they are for."""
         token = _local_only.set(True)
         try:
+            self._drop_failed_starts()
             await ensure_async(super().shutdown_all(now=now))
+        except Exception as error:
+            # The stock manager waits for none of the others then, and the server's process would go on.
+            self.log.warning("Could not end all kernels at once, ending each alone: %s", error)
+            await asyncio.gather(*(self._end_alone(kernel_id, now) for kernel_id in self.list_kernel_ids()))
         finally:
             _local_only.reset(token)
+
+    async def _end_alone(self, kernel_id: str, now: bool) -> None:
+        try:
+            await ensure_async(super().shutdown_kernel(kernel_id, now=now))
+        except Exception as error:
+            if kernel_id in self:
+                self.log.warning("Could not end kernel %s: %s", kernel_id, error)
 
     def update_env(self, *, kernel_id: str, env: dict[str, str]) -> None:
         """Note a notebook's new name for the kernel's next start; the rest of the environment stays here."""
