@@ -115,11 +115,11 @@ def facts(session: Session, kernels: Sequence[Mapping[str, Any]], now: int) -> I
 
 
 def _kernel(kernel: Mapping[str, Any]) -> str:
-    from jupyter_sessions.client.values import readable
+    from jupyter_sessions.model.words import memory
 
-    memory = (kernel.get("usage") or {}).get("memory_bytes")
-    used = f"  {readable(memory)}" if memory else ""
-    return f"{kernel.get('id')}  {kernel.get('name')}  {kernel.get('execution_state')}{used}"
+    used = (kernel.get("usage") or {}).get("memory_bytes")
+    shown = f"  {memory(int(used))}" if used else ""
+    return f"{kernel.get('id')}  {kernel.get('name')}  {kernel.get('execution_state')}{shown}"
 
 
 def _lines(told: Mapping[str, str]) -> str:

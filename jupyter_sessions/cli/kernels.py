@@ -22,6 +22,7 @@ from jupyter_sessions.cli.rows import show_rows
 from jupyter_sessions.cli.words import moment
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import parse_time
+from jupyter_sessions.model.words import memory
 
 if TYPE_CHECKING:
     from jupyter_sessions.client.handle import SessionHandle
@@ -84,17 +85,15 @@ def _list(session: SessionHandle, form: output.Format) -> None:
 
 def row(kernel: Mapping[str, Any], main: str) -> list[str]:
     """Give a kernel's cells."""
-    from jupyter_sessions.client.values import readable
-
     usage = kernel.get("usage") or {}
-    cpu, memory = usage.get("cpu_percent"), usage.get("memory_bytes")
+    cpu, used = usage.get("cpu_percent"), usage.get("memory_bytes")
     return [
         str(kernel["id"]),
         str(kernel.get("name", "")),
         str(kernel.get("execution_state", "")),
         _moment(kernel.get("last_activity")),
         "" if cpu is None else f"{cpu:.0f}%",
-        readable(memory) if memory else "",
+        memory(int(used)) if used else "",
         str(kernel.get("connections", "")),
         "*" if kernel["id"] == main else "",
     ]

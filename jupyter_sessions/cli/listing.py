@@ -108,7 +108,10 @@ def write(wanted: Wanted, found: Sequence[Session], form: output.Format) -> None
     elif found:
         from jupyter_sessions.cli.tables import sessions_table
 
-        output.show(sessions_table(wanted.client, found, wanted.everywhere))
+        made, lacking = sessions_table(wanted.client, found, wanted.everywhere)
+        output.show(made)
+        if lacking:
+            output.say(lacking)
     else:
         output.say(nothing(wanted))
 

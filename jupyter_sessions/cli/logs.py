@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from jupyter_sessions.model.names import SessionName
 
 EXAMPLE = "Examples: `jupyter sessions logs etl-nightly`; `jupyter sessions logs -f --tail 20`"
+HOLDS = "it holds what the host and the kernels write themselves, as warnings and crashes, not what cells print"
 FIRST = 64 * 1024
 """Bytes that are looked through first for the last lines."""
 
@@ -32,12 +33,19 @@ def logs(
     url: UrlOption = "",
     location: LocationOption = "",
 ) -> None:
-    """Write a session's log: stdout and stderr of its host and its kernels, also after its end."""
+    """Write a session's log: what its host and its kernels wrote themselves, also after its end.
+
+    What cells print is in the notebook, not here: a healthy session's log may be empty.
+    """
     with connect(url, location) as client:
         session = session_handle(client, name)
+        nothing = True
         for piece in _pieces(client.calls, session.name, follow, tail):
             sys.stdout.write(piece)
             sys.stdout.flush()
+            nothing = nothing and not piece
+        if nothing and tail != 0:
+            output.say(f"the log of {session.id} is empty: {HOLDS}")
         if follow:
             ended = session.refresh()
             output.say(f"{session.id} is {ended.state.name}: {ended.state_message or 'no reason given'}")

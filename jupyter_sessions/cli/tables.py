@@ -20,23 +20,26 @@ if TYPE_CHECKING:
     from jupyter_sessions.model.resources import Session
 
 
-LESSER = ("message", "labels", "kernel", "kernels", "location", "ends")
+LESSER = ("kernel", "kernels", "labels", "location", "ends", "message")
 """Columns that a narrow terminal does without, in this order."""
 ELASTIC = {"name": 12, "message": 16, "labels": 12}
 """Columns that may be cut, to no less than so many letters."""
 GAP = 3
 
 
-def sessions_table(client: SessionsClient, found: Sequence[Session], located: bool) -> Table:
-    """Make the table; ``located`` shows each one's location also where all are in one."""
+def sessions_table(client: SessionsClient, found: Sequence[Session], located: bool) -> tuple[Table, str]:
+    """Make the table, and say what it lacks; ``located`` shows each one's location also where all are in one."""
     active = any(one.state is State.ACTIVE for one in found)
     return fill(found, kernels_by_session(client) if active else {}, located, time.time_ns())
 
 
 def fill(
     found: Sequence[Session], kernels: Mapping[str, Sequence[Mapping[str, Any]]], located: bool, now: int
-) -> Table:
-    """Make the table of what is known at ``now``; a column that would be empty is left out."""
+) -> tuple[Table, str]:
+    """Make the table of what is known at ``now``, and say what it has no room for, ``""`` where it has for all.
+
+    A column that would be empty is left out.
+    """
     columns: dict[str, list[Text]] = {}
     for one in found:
         own = kernels.get(one.name, ())
@@ -63,7 +66,12 @@ def fill(
         column.no_wrap, column.overflow, column.width = True, "ellipsis", wide
     for row in zip(*(columns[name] for name in kept), strict=True):
         made.add_row(*row)
-    return made
+    return made, lacking([name for name in columns if name not in kept])
+
+
+def lacking(names: Sequence[str]) -> str:
+    """Say which columns a narrow terminal does without, and where they are; ``""`` for none."""
+    return f"no room for {', '.join(names)}: widen the terminal, or add -o yaml" if names else ""
 
 
 def fitting(columns: Mapping[str, Sequence[Text]], width: int) -> dict[str, int]:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from itertools import islice
 
 from jupyter_sessions.client.client import SessionsClient
-from jupyter_sessions.client.values import readable
 from jupyter_sessions.magics import table, words
 from jupyter_sessions.magics.arguments import pairs
 from jupyter_sessions.magics.context import Context, step
@@ -20,7 +19,7 @@ from jupyter_sessions.model.errors import FailedPrecondition, FieldViolation, In
 from jupyter_sessions.model.resources import Kernel, Session
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import format_duration
-from jupyter_sessions.model.words import short
+from jupyter_sessions.model.words import memory, short
 
 MOST = 500
 """Sessions that one table is made of at most."""
@@ -205,13 +204,13 @@ def kernels(context: Context, asked: argparse.Namespace) -> None:
     rows = []
     for model in context.fresh(lambda client: client.kernels(name)):
         usage = model.get("usage") or {}
-        memory = usage.get("memory_bytes")
+        used = usage.get("memory_bytes")
         rows.append(
             (
                 Cell(str(model.get("id", ""))),
                 Cell(str(model.get("execution_state", ""))),
                 Cell(f"{usage['cpu_percent']:.0f} %" if usage.get("cpu_percent") is not None else "", muted=True),
-                Cell(readable(int(memory)) if memory else "", muted=True),
+                Cell(memory(int(used)) if used else "", muted=True),
                 Cell(str(model.get("last_activity") or "").replace("T", " ")[:19], muted=True),
             )
         )

@@ -35,6 +35,11 @@ def _pair(whole: int, big: int, name: str, small: int, lesser: str) -> str:
     return f"{whole // big} {name}" + (f" {rest} {lesser}" if rest else "")
 
 
+def memory(size: int) -> str:
+    """Give bytes of memory as the panel does: ``53 MB``, ``1.2 GB``, of 10^6 and 10^9 bytes."""
+    return f"{(size + 500_000) // 1_000_000} MB" if size < 1_000_000_000 else f"{size / 1e9:.1f} GB"
+
+
 def short(name: str) -> str:
     """Give the last part of a resource's name."""
     return name.rpartition("/")[2]

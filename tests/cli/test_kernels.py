@@ -43,7 +43,7 @@ def test_the_table_the_names_and_json(server: RealServer, two: tuple[str, str]) 
     heading, _, *rows = done.stdout.splitlines()
     assert done.returncode == 0 and heading.split()[:3] == ["id", "name", "state"] and len(rows) == 2
     assert [row.split()[0] for row in rows] == list(two)
-    assert [row.rstrip().endswith("*") for row in rows] == [True, False] and "MiB" in rows[0]
+    assert [row.rstrip().endswith("*") for row in rows] == [True, False] and " MB" in rows[0]
     assert ran(server, "kernels", NAME, "-o", "name").stdout.split() == list(two)
     told = answer(server, "kernels", NAME)
     assert [(row["id"], row["main"]) for row in told] == [(two[0], True), (two[1], False)]

@@ -178,6 +178,32 @@ def test_watching_those_that_match(server: RealServer) -> None:
         assert running.stdout.readline().split()[1] == "is-seen"
 
 
+def test_a_narrow_terminal_says_why_a_session_ended_and_what_it_has_no_room_for(server: RealServer) -> None:
+    with terminal(server, "list", columns=80) as screen:
+        assert screen.end() == 0
+    head = next(line for line in screen.text.splitlines() if line.startswith("name"))
+    ended = next(line for line in screen.text.splitlines() if line.startswith("has-ended "))
+    assert "message" in head and "Terminated" in ended and "labels" not in head
+    said = next(line for line in screen.text.splitlines() if line.startswith("no room for "))
+    assert "labels" in said and "widen the terminal" in said
+
+
+def test_a_wide_terminal_and_a_pipe_have_it_all(server: RealServer) -> None:
+    with terminal(server, "list", columns=200) as screen:
+        assert screen.end() == 0
+    piped = ran(server, "list").stdout
+    assert "no room" not in screen.text
+    for text in (screen.text, piped):
+        assert "labels" in text and "message" in text and "env=prod team=fx" in text
+
+
+def test_a_narrow_terminal_that_follows_says_so_too(server: RealServer) -> None:
+    with terminal(server, "list", "--watch", columns=80) as screen:
+        screen.until("no room for ")
+        screen.type(CTRL_C)
+        assert screen.end() == 130
+
+
 def test_a_terminal_has_colours_and_follows(server: RealServer) -> None:
     with terminal(server, "list", "--watch") as screen:
         screen.until("etl-nightly")

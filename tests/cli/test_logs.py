@@ -80,6 +80,14 @@ def test_ctrl_c_ends_following_quietly(server: RealServer) -> None:
     assert (running.returncode, err) == (130, "")
 
 
+def test_an_empty_log_says_what_a_log_holds(server: RealServer) -> None:
+    server.create("says-nothing")
+    done = ran(server, "logs", "says-nothing")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.startswith("the log of says-nothing is empty: it holds what the host and the kernels write")
+    assert done.stderr.endswith("not what cells print\n")
+
+
 def test_a_session_that_is_not_there(server: RealServer) -> None:
     done = ran(server, "logs", "nobody-here")
     assert (done.returncode, done.stdout) == (1, "") and "nobody-here" in done.stderr

@@ -74,11 +74,13 @@ def test_ends() -> None:
 def test_a_narrow_table_leaves_out_columns_rather_than_cut_all(monkeypatch: pytest.MonkeyPatch) -> None:
     labelled = active(ttl=HOUR).model_copy(update={"labels": {"team": "fx"}})
     failed = advance(active(), State.FAILED, "its host died, perhaps of too little memory", START + HOUR)
-    heads = {}
+    heads: dict[int, list[object]] = {}
+    lacking: dict[int, str] = {}
     for columns in (200, 70, 40, 20):
         monkeypatch.setenv("COLUMNS", str(columns))
-        made = fill([labelled, failed], {}, False, START + 2 * HOUR)
+        made, lacking[columns] = fill([labelled, failed], {}, False, START + 2 * HOUR)
         heads[columns] = [column.header for column in made.columns]
     assert heads[200] == ["name", "state", "for", "kernel", "ends", "labels", "message"]
-    assert heads[70] == ["name", "state", "for", "kernel", "ends", "labels"]
+    assert heads[70] == ["name", "state", "for", "ends", "message"]
+    assert lacking[200] == "" and lacking[70].startswith("no room for kernel, labels: ")
     assert heads[40][:3] == heads[20] == ["name", "state", "for"]

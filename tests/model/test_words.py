@@ -6,7 +6,7 @@ import pytest
 
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import SECOND
-from jupyter_sessions.model.words import SIGNS, length, plain, short
+from jupyter_sessions.model.words import SIGNS, length, memory, plain, short
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,14 @@ from jupyter_sessions.model.words import SIGNS, length, plain, short
 )
 def test_lengths(seconds: float, text: str) -> None:
     assert length(round(seconds * SECOND)) == text
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [(0, "0 MB"), (53_161_984, "53 MB"), (999_400_000, "999 MB"), (1_000_000_000, "1.0 GB"), (1_250_000_001, "1.3 GB")],
+)
+def test_memory_is_written_as_in_the_panel(size: int, text: str) -> None:
+    assert memory(size) == text
 
 
 def test_every_state_has_a_sign_of_its_own() -> None:
