@@ -17,7 +17,7 @@ ROOMS: dict[str, set[str]] = {
     "app": {"wiring", "handlers", "kernels", "events", "router", "config", "model"},
     "wiring": {"app", "handlers", "kernels", "events", "router", "service", "upstream", "engines", "config", "model"},
     "serve": {"handlers", "events", "router", "service", "relay", "engines", "config", "model"},
-    "doctor": {"handlers", "service", "upstream", "engines", "client", "config", "model"},
+    "doctor": {"bridge", "handlers", "service", "upstream", "engines", "client", "config", "model"},
     "cli": {"bridge", "client", "config", "model"},
     "magics": {"client", "model"},
     "bridge": {"client", "model"},

@@ -8,7 +8,17 @@ from pathlib import Path
 
 from jupyter_sessions.config.locations import LocationConfig, Provider
 from jupyter_sessions.config.reading import survey
-from jupyter_sessions.doctor import configuration, engine, extension, orphans, permissions, ports, servers, storage
+from jupyter_sessions.doctor import (
+    configuration,
+    engine,
+    extension,
+    kernelspecs,
+    orphans,
+    permissions,
+    ports,
+    servers,
+    storage,
+)
 from jupyter_sessions.doctor.findings import Finding, fault, scrubbed
 from jupyter_sessions.doctor.location import check_locations
 from jupyter_sessions.doctor.settings import Settings, read_settings
@@ -51,6 +61,7 @@ def _machine(settings: Settings, embedded: bool, seconds: float) -> list[Check]:
             (storage.DIRECTORY, lambda: storage.check_directory(settings.data_dir)),
             (storage.STORE, lambda: storage.check_store(settings.data_dir)),
             (orphans.CHECK, lambda: orphans.check_orphans(settings.data_dir)),
+            (kernelspecs.CHECK, lambda: kernelspecs.check_kernelspecs(settings.data_dir)),
             (engine.CHECK, engine.check_engine),
             (engine.SURROUNDINGS, engine.check_surroundings),
         ]

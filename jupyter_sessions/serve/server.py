@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import weakref
 from collections.abc import Mapping
@@ -100,8 +101,9 @@ class Server:
         try:
             sockets = bind_sockets(self._address.port, self._address.ip or None)
         except OSError as error:
+            taken = "; choose another --port, or --port 0 for a free one" if error.errno == errno.EADDRINUSE else ""
             raise Refused(
-                f"cannot listen on {self._address.ip}:{self._address.port}: {error.strerror or error}"
+                f"cannot listen on {self._address.ip}:{self._address.port}: {error.strerror or error}{taken}"
             ) from error
         self._http = HTTPServer(
             self._application,

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import os
 import re
+import socket
 import stat
 import subprocess
 import sys
@@ -32,9 +33,11 @@ serve.main()
 """The program as another account, which need not be able to read the interpreter's own files."""
 
 
-def refused(tmp_path: Path, *words: str, program: Sequence[str] = ("-m", "jupyter_sessions.serve")) -> str:
+def refused(
+    tmp_path: Path, *words: str, program: Sequence[str] = ("-m", "jupyter_sessions.serve"), port: int = 0
+) -> str:
     """Start a service that must refuse to serve; give what it says."""
-    command = [sys.executable, *program, "--port=0", f"--data-dir={tmp_path / 'data'}", *words]
+    command = [sys.executable, *program, f"--port={port}", f"--data-dir={tmp_path / 'data'}", *words]
     environment = {**os.environ, "JUPYTER_CONFIG_DIR": str(tmp_path), "HOME": str(tmp_path), "PYTHONWARNINGS": ""}
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, check=False)
     assert done.returncode == 2, done
@@ -272,3 +275,10 @@ async def test_tls_is_served_with_a_certificate(tmp_path: Path) -> None:
         url = served.url.replace("http://", "https://")
         answer = await asyncio.to_thread(requests.get, f"{url}/healthz", verify=str(tmp_path / "crt"), timeout=30)
         assert answer.json() == {"status": "ok"}
+
+
+def test_a_taken_port_says_how_to_take_a_free_one(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = refused(tmp_path, port=port)
+    assert f"cannot listen on 127.0.0.1:{port}: " in said and "--port 0 for a free one" in said
