@@ -192,7 +192,7 @@ class SessionKernelManager(Base):  # type: ignore[misc]  # a mixin: its base is 
         """Forget the server's own starts that have failed: the stock manager keeps them and cannot end them."""
         pending: dict[str, Any] = getattr(self, "_pending_kernels", {})
         for kernel_id, start in list(pending.items()):
-            if kernel_id not in self._kernels and inspect.isawaitable(start) and start.done():
+            if kernel_id not in self._kernels and asyncio.isfuture(start) and start.done():
                 del pending[kernel_id]
 
     def _act(self, what: str, kernel_id: str, *args: Any, **kwargs: Any) -> Any:

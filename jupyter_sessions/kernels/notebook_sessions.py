@@ -70,8 +70,9 @@ class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
 
     def _on_session_kernel(self, kernel: RemoteKernel, what: What) -> None:
         rows = [row for row in self._rows.values() if row.kernel_id == kernel.kernel_id]
-        if what == "removed":
-            # The records drop them with the kernel.
+        if what == "removed" or (what == "dead" and self._lost(kernel)):
+            # The records drop them with the kernel. A page takes a row that is gone for "no kernel"; one that stays
+            # for a kernel that may come back, and sends it cells that nobody answers.
             for row in rows:
                 del self._rows[row.session_id]
                 self._made.discard(row.session_id)
@@ -88,6 +89,10 @@ class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
 
     def _kernel(self, kernel_id: str | None) -> RemoteKernel | None:
         return self._sessions.get(kernel_id) if self._sessions is not None else None
+
+    def _lost(self, kernel: RemoteKernel) -> bool:
+        """Say whether a kernel has gone with its session, so that no restart brings it back."""
+        return kernel.dead and self._sessions is not None and self._sessions.host(kernel.session_uuid) is None
 
     def _find(self, **wanted: Any) -> NotebookRow | None:
         if self._sessions is None or not wanted or not wanted.keys() <= COLUMNS:
@@ -125,7 +130,16 @@ class NotebookSessions(Base):  # type: ignore[misc]  # a mixin: its base is Any
         kernel_name: str | None = None,
         kernel_id: str | None = None,
     ) -> dict[str, Any]:
-        """Make a notebook session on a kernel that runs, or on one it starts, and give its model."""
+        """Make a notebook session on a kernel that runs, or on one it starts, and give its model.
+
+        Raises Refused where it is to run on a kernel that has ended with its session, and no other is named.
+        """
+        lost = self._kernel(kernel_id)
+        if lost is not None and self._lost(lost):
+            if not kernel_name:
+                raise Refused(409, f"kernel {kernel_id} is dead: {lost.reason}; choose another kernel")
+            # The user's class would take it for one that runs.
+            kernel_id = None
         if not self._goes_remote(kernel_name, kernel_id):
             made: dict[str, Any] = await super().create_session(path, name, type, kernel_name, kernel_id)
             return made

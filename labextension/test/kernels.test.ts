@@ -23,9 +23,23 @@ function setUp() {
     refreshSpecs: () => asked()
   };
   let asked = () => Promise.resolve();
+  const open: { id: string; path: string; type: string; kernel: { id: string; name: string } }[] =
+    [];
+  const looks = { count: 0 };
   const notebooks = {
-    running: () => [].values(),
-    runningChanged: new Signal<object, unknown>(own)
+    running: () => open.values(),
+    runningChanged: new Signal<object, unknown>(own),
+    // As the server lists them: those of a kernel that ended with its session are gone.
+    refreshRunning: () => {
+      looks.count++;
+      open.splice(0, open.length);
+      notebooks.runningChanged.emit(undefined);
+      return Promise.resolve();
+    }
+  };
+  const openNotebook = (path: string) => {
+    open.push({ id: path, path, type: 'notebook', kernel: { id: 'k', name: 'ours' } });
+    notebooks.runningChanged.emit(undefined);
   };
   const links = new KernelLinks(
     specs as unknown as ConstructorParameters<typeof KernelLinks>[0],
@@ -37,7 +51,7 @@ function setUp() {
     kernels.runningChanged.emit(undefined);
   };
   const onAsk = (answer: () => Promise<void>) => (asked = answer);
-  return { links, become, onAsk, specs };
+  return { links, become, onAsk, specs, openNotebook, looks };
 }
 
 test('a kernel’s start is timed from when it was first seen, until it is there', async () => {
@@ -52,6 +66,19 @@ test('a kernel’s start is timed from when it was first seen, until it is there
   assert.equal(links.starting(SESSION), since);
   become('idle');
   assert.ok(Number.isNaN(links.starting(SESSION)));
+});
+
+test('a kernel’s death is looked after once, and the notebooks that lost it are still known', () => {
+  const { links, become, openNotebook, looks } = setUp();
+  become('idle');
+  openNotebook('a.ipynb');
+  assert.equal(looks.count, 0);
+  become('dead');
+  become('dead');
+  assert.equal(looks.count, 1);
+  assert.deepEqual(links.documents(SESSION), ['a.ipynb']);
+  links.forget(SESSION);
+  assert.deepEqual(links.documents(SESSION), []);
 });
 
 test('a kernel of no session starts for none', () => {

@@ -21,7 +21,7 @@ from jupyter_sessions.model.api import Caller
 from jupyter_sessions.model.errors import NotFound, Unavailable
 from jupyter_sessions.model.states import State
 from tests.kernels.peer import until
-from tests.kernels.room import SPEC, TAKES_IDS, a_room, an_app
+from tests.kernels.room import SPEC, TAKES_IDS, Room, a_room, an_app
 
 
 async def test_a_notebook_session_starts_in_the_notebooks_folder(jp_configurable_serverapp: Any) -> None:
@@ -252,14 +252,24 @@ async def test_a_fault_of_the_service_is_not_the_end_of_asking(
             await until(lambda: {kernel.execution_state for kernel in room.mounted.registry.all()} == {"dead"})
 
 
+async def assert_no_way_back(room: Room, kernel_id: str) -> None:
+    """Look that a document does not get a kernel that ended with its session, and does get another."""
+    body = {"path": "a.ipynb", "name": "a.ipynb", "type": "notebook"}
+    refused = await room.call("POST", "api/sessions", {**body, "kernel": {"id": kernel_id}})
+    assert refused.code >= 400 and "choose another kernel" in json.loads(refused.body)["message"]
+    assert await room.get("api/sessions") == []
+
+
 async def test_the_end_of_a_session_drops_what_would_be_restored(jp_configurable_serverapp: Any) -> None:
     with an_app(jp_configurable_serverapp) as app:
         async with a_room(app) as room:
             opened = await room.open("a.ipynb")
             room.hosts.end()
-            # The page that is open still learns why.
-            (model,) = await room.get("api/sessions")
-            assert model["id"] == opened["id"] and model["kernel"]["execution_state"] == "dead"
+            # The page that is open learns that it has no kernel by the row, and why by the kernel.
+            assert await room.get("api/sessions") == []
+            dead = await room.get(f"api/kernels/{opened['kernel']['id']}")
+            assert dead["execution_state"] == "dead" and dead["reason"]
+            await assert_no_way_back(room, opened["kernel"]["id"])
             await room.mounted.records.flush()
             assert room.mounted.records.load() == ([], [])
 

@@ -7,7 +7,7 @@ import { isFinal, ISession, title } from '../model/session';
 import { firstLine, warning } from '../model/words';
 import { IKernelLinks, IRuntimeSessions, ITransition } from '../state/tokens';
 import { EndWarnings, IWarning } from '../state/warnings';
-import { detailAction } from './acting';
+import { attempt, detailAction } from './acting';
 
 /** Looked at least this often, since a kernel's activity moves an idle end without a word. */
 const LONGEST = 60000;
@@ -93,9 +93,24 @@ function tellEnd(
   }
   told.add(session.uuid);
   links.forget(session.name);
-  const action = detailAction(app.commands.execute.bind(app.commands), session.name);
+  const detail = detailAction(app.commands.execute.bind(app.commands), session.name);
+  const notebook = documents.find(path => path.endsWith('.ipynb'));
+  const choose: Notification.IAction = {
+    label: 'Choose kernel…',
+    displayType: 'accent',
+    callback: () => void chooseKernel(app, notebook ?? '')
+  };
+  const actions = notebook !== undefined ? [choose, detail] : [detail];
   const emit = session.state === 'FAILED' ? Notification.error : Notification.warning;
-  emit(farewell(session, documents), { autoClose: false, actions: [action] });
+  emit(farewell(session, documents), { autoClose: false, actions });
+}
+
+/** Bring a notebook to the front and ask which kernel it is to have. */
+async function chooseKernel(app: JupyterFrontEnd, path: string): Promise<void> {
+  await attempt('Choosing a kernel', async () => {
+    await app.commands.execute('docmanager:open', { path });
+    await app.commands.execute('notebook:change-kernel', { activate: true });
+  });
 }
 
 function farewell(session: ISession, documents: readonly string[]): string {

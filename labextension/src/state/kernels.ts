@@ -7,7 +7,7 @@ import { parseTime } from '../model/time';
 
 type Specs = Pick<KernelSpec.IManager, 'specs' | 'specsChanged' | 'refreshSpecs'>;
 type Kernels = Pick<Kernel.IManager, 'running' | 'runningChanged'>;
-type Notebooks = Pick<Session.IManager, 'running' | 'runningChanged'>;
+type Notebooks = Pick<Session.IManager, 'running' | 'runningChanged' | 'refreshRunning'>;
 
 const OFFERS_MILLISECONDS = 20_000;
 const ASK_MILLISECONDS = 500;
@@ -154,7 +154,22 @@ export class KernelLinks implements IDisposable {
       }
     }
     this._starts = starts;
+    this._lookAfterDead();
     this._emit();
+  }
+
+  /** Have Lab list the notebooks when a kernel of one has died: by itself it looks every 10 s, and cells hang. */
+  private _lookAfterDead(): void {
+    const dead = [...this._kernels.running()]
+      .filter(kernel => kernel.execution_state === 'dead')
+      .map(kernel => kernel.id);
+    const isNew = dead.some(id => !this._dead.has(id));
+    this._dead = new Set(dead);
+    if (isNew) {
+      this._notebooks
+        .refreshRunning()
+        .catch(error => console.warn('The notebooks could not be listed', error));
+    }
   }
 
   private _onNotebooks(): void {
@@ -171,6 +186,7 @@ export class KernelLinks implements IDisposable {
       // The rows of a session that ended may vanish just before its end is told: those are kept until then.
       if (
         !live.has(id) &&
+        !this._dead.has(document.id) &&
         (!this._sessions.has(document.kernel) || this._isOffered(document.kernel))
       ) {
         this._documents.delete(id);
@@ -187,6 +203,7 @@ export class KernelLinks implements IDisposable {
   }
 
   private _starts: ReadonlyMap<string, number> = new Map();
+  private _dead: ReadonlySet<string> = new Set();
   private _asking: Promise<void> | null = null;
   private readonly _sessions = new Map<string, string>();
   private readonly _documents = new Map<string, { label: string; kernel: string; id: string }>();
