@@ -15,7 +15,7 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from tests.real.server import TOKEN, RealServer, real_server
+from tests.real.server import PARENT, TOKEN, RealServer, real_server
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 FORMAT: Any = nbformat
@@ -65,7 +65,21 @@ def printed(made: Any) -> str:
     return "".join(output["text"] for output in outputs if output["output_type"] == "stream")
 
 
-def test_from_a_program(server: RealServer, tmp_path: Path) -> None:
+def ended(server: RealServer) -> None:
+    """Leave a session of the examples' name that has ended, as an earlier run of any of them does."""
+    server.create("etl-nightly")
+    server.call("POST", f"{PARENT}/sessions/etl-nightly:terminate")
+    server.until("etl-nightly", "TERMINATED")
+
+
+AGAIN = pytest.mark.parametrize("again", [False, True], ids=["first", "again"])
+"""Each is run where nothing is, and after one of them was run."""
+
+
+@AGAIN
+def test_from_a_program(server: RealServer, tmp_path: Path, again: bool) -> None:
+    if again:
+        ended(server)
     (code,) = shown("From a program", "python")
     assert len(code.splitlines()) <= LINES
     program = tmp_path / "program.py"
@@ -80,9 +94,18 @@ def test_from_a_program(server: RealServer, tmp_path: Path) -> None:
     assert server.session("etl-nightly")["labels"] == {"team": "fx"}
 
 
-def test_from_a_terminal(server: RealServer) -> None:
+@pytest.mark.parametrize("times", [1, 2])
+def test_from_a_terminal(server: RealServer, times: int) -> None:
+    for _ in range(times):
+        a_terminal(server)
+
+
+def a_terminal(server: RealServer) -> None:
+    """Type the lines for a terminal, and check what they say."""
     (lines,) = shown("From a terminal", "sh")
     assert len(lines.splitlines()) <= LINES
+    for left in server.root.glob("*.ipynb"):
+        left.unlink()
     notebook(["print('x is', globals().get('x'))"], server.root / "report.ipynb")
     said = {line: run(["bash", "-c", line], server) for line in lines.splitlines()}
     of = {line.split()[2]: text for line, text in said.items() if line.startswith("jupyter sessions ")}
@@ -97,7 +120,10 @@ def test_from_a_terminal(server: RealServer) -> None:
     assert server.session("etl-nightly")["state"] == "TERMINATED"
 
 
-def test_from_a_cell(server: RealServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@AGAIN
+def test_from_a_cell(server: RealServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, again: bool) -> None:
+    if again:
+        ended(server)
     blocks = shown("From a cell", "python")
     assert sum(len(block.splitlines()) for block in blocks) <= LINES
     made = notebook(blocks, tmp_path / "cells.ipynb")

@@ -60,6 +60,10 @@ SetOption = Annotated[
         help="Any field, as runtimeConfig.version=3; it wins over --file, and the flags above win over it.",
     ),
 ]
+ReplaceOption = Annotated[
+    bool,
+    typer.Option("--replace", help="Delete a session of this name first if it has ended; a live one is refused."),
+]
 WaitOption = Annotated[bool, typer.Option("--wait", "-w", help="Wait until it is ACTIVE, its steps on stderr.")]
 TimeoutOption = Annotated[str, typer.Option(metavar="DURATION", help="Wait so long at most; the start then goes on.")]
 
@@ -76,6 +80,7 @@ def create(
     idle_ttl: IdleOption = "",
     file: FileOption = "",
     set_: SetOption = None,
+    replace: ReplaceOption = False,
     wait: WaitOption = False,
     timeout: TimeoutOption = "",
     form: FormOption = output.Format.TABLE,
@@ -102,6 +107,7 @@ def create(
         "properties": pairs(property_ or (), "--property"),
         "ttl": ttl or None,
         "idle_ttl": idle_ttl or None,
+        "replace": replace,
     }
     with connect(url, location) as client:
         making = _Making(client, url)
@@ -119,6 +125,7 @@ class _Making:
     def begin(self, name: str, content: Mapping[str, Any], wanted: Mapping[str, Any]) -> OperationHandle:
         """Send the create; Ctrl-C waits for its answer, and then says what was begun."""
         from jupyter_sessions.cli.progress import unbroken
+        from jupyter_sessions.client.errors import NameTaken
 
         operation: OperationHandle | None = None
         try:
@@ -127,6 +134,9 @@ class _Making:
         except KeyboardInterrupt:
             self._say_what_goes_on(operation)
             raise
+        except NameTaken as error:
+            named = meant(self._client, error.session.name, self._url)
+            raise error.by("add --replace", f"delete it first (jupyter sessions delete {named})") from error
         return operation
 
     def wait(self, operation: OperationHandle, limit: float | None) -> Session:

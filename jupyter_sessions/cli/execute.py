@@ -118,7 +118,7 @@ class Asked:
         if self.name is not None or self.source:
             return
         try:
-            live = client.get(self.given).state in LIVE
+            live = client.calls.get_session(client.name(self.given), hint=False).state in LIVE
         except SessionsError:
             return
         if live:

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from jupyter_sessions.client.hints import Hints
 from jupyter_sessions.client.transport import Transport
 from jupyter_sessions.model import wire
 from jupyter_sessions.model.api import ListRequest, Location, LogPage, Page
@@ -19,6 +20,7 @@ from jupyter_sessions.model.bodies import (
     session_body,
     template_body,
 )
+from jupyter_sessions.model.errors import NotFound
 from jupyter_sessions.model.names import LocationName, OperationName, SessionName, TemplateName
 from jupyter_sessions.model.paths import location_path, operation_path, part, session_path, template_path
 from jupyter_sessions.model.resources import Operation, Session, SessionTemplate
@@ -30,11 +32,12 @@ class Calls:
     """The requests, through one transport. Every method raises what the transport raises.
 
     A create, a terminate and a delete carry a ``requestId``, one of ours where the caller has none, and so may be
-    repeated after a fault.
+    repeated after a fault. A NotFound of a session or a template has a hint at what was meant.
     """
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
+        self._hints = Hints(transport)
 
     def list_locations(self, project: str) -> Sequence[Location]:
         """Give the configured locations of a project, of all with ``-``."""
@@ -51,9 +54,9 @@ class Calls:
         path = f"{location_path(parent)}/sessions"
         return wire.load(Operation, self._send("POST", path, query, session_body(session)))
 
-    def get_session(self, name: SessionName) -> Session:
-        """Give one session."""
-        return wire.load(Session, self._get(session_path(name)))
+    def get_session(self, name: SessionName, hint: bool = True) -> Session:
+        """Give one session; without ``hint`` none is looked for where it is not there."""
+        return wire.load(Session, self._send("GET", session_path(name), hint=hint))
 
     def list_sessions(self, parent: LocationName, request: ListRequest) -> Page[Session]:
         """Give one page of sessions, newest first."""
@@ -130,12 +133,22 @@ class Calls:
         return rows(self._get(f"{session_path(name)}/kernels"), "kernels")
 
     def _get(self, path: str, query: Mapping[str, str] | None = None) -> Mapping[str, Any]:
-        return self._transport.call("GET", f"{PREFIX}/{path}", query=query, safe=True) or {}
+        return self._send("GET", path, query)
 
     def _send(
-        self, method: str, path: str, query: Mapping[str, str] | None = None, body: Any = None, safe: bool = True
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        safe: bool = True,
+        hint: bool = True,
     ) -> Mapping[str, Any]:
-        return self._transport.call(method, f"{PREFIX}/{path}", query=query, body=body, safe=safe) or {}
+        try:
+            return self._transport.call(method, f"{PREFIX}/{path}", query=query, body=body, safe=safe) or {}
+        except NotFound as error:
+            hinted = self._hints.missing(error) if hint else error
+        raise hinted
 
 
 def new_request_id() -> str:

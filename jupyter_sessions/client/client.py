@@ -12,8 +12,10 @@ from typing_extensions import Unpack
 from jupyter_sessions.client.calls import Calls
 from jupyter_sessions.client.discovery import find_server, server_at
 from jupyter_sessions.client.drafts import Wanted, draft, limits
+from jupyter_sessions.client.errors import NameTaken
 from jupyter_sessions.client.groups import Locations, Operations, Templates, find_location
 from jupyter_sessions.client.handle import SessionHandle
+from jupyter_sessions.client.hints import ended, taken
 from jupyter_sessions.client.listing import Listing
 from jupyter_sessions.client.logs import read_log
 from jupyter_sessions.client.operation import OperationHandle, Progress
@@ -116,6 +118,7 @@ class SessionsClient:
         *,
         wait: Literal[True],
         location: str | None = None,
+        replace: bool = False,
         request_id: str = "",
         timeout: float | None = None,
         progress: Progress | None = None,
@@ -130,6 +133,7 @@ class SessionsClient:
         *,
         wait: Literal[False] = False,
         location: str | None = None,
+        replace: bool = False,
         request_id: str = "",
         timeout: float | None = None,
         progress: Progress | None = None,
@@ -143,6 +147,7 @@ class SessionsClient:
         *,
         wait: bool = False,
         location: str | None = None,
+        replace: bool = False,
         request_id: str = "",
         timeout: float | None = None,
         progress: Progress | None = None,
@@ -156,12 +161,35 @@ class SessionsClient:
 
         Raises InvalidArgument with every faulty field, AlreadyExists, NotFound (a template), ResourceExhausted; with
         ``wait`` also what ended the start, and DeadlineExceeded after ``timeout`` seconds: it then goes on.
+        Of a session that has ended the name is taken: NameTaken, or with ``replace`` that one is deleted first, with
+        its history and log; of any other that is FailedPrecondition, and it goes on.
         """
         parent = self.name(session_id).parent if "/" in session_id else self._place(location)
         resource = draft(parent, session, **wanted)
-        operation = self.calls.create_session(parent, resource, session_id.rpartition("/")[2], request_id)
+        bare = session_id.rpartition("/")[2]
+        try:
+            operation = self.calls.create_session(parent, resource, bare, request_id)
+        except AlreadyExists as error:
+            self._make_way(SessionName(parent, bare), error, replace)
+            operation = self.calls.create_session(parent, resource, bare, request_id)
         handle = OperationHandle(self, operation)
         return handle.result(timeout, progress) if wait else handle
+
+    def _make_way(self, name: SessionName, error: AlreadyExists, replace: bool) -> None:
+        """Delete the ended session that keeps a name, if that is wanted; raises what keeps it from being made."""
+        try:
+            found = self.calls.get_session(name, hint=False)
+        except NotFound:
+            # It is gone meanwhile, or somebody else's.
+            raise error from None
+        if not replace:
+            raise taken(error, found) from error
+        if not found.state.final:
+            raise FailedPrecondition(
+                f"session {name.id} is {found.state.name}: only one that has ended is replaced; terminate it first, "
+                "or choose another name"
+            ) from error
+        self.delete(str(name), wait=True)
 
     def get(self, name: str) -> Session:
         """Give one session; raises NotFound."""
@@ -278,16 +306,15 @@ class SessionsClient:
 
     def _reusable(self, name: str, replace: bool) -> Session | None:
         try:
-            found = self.get(name)
+            found = self.calls.get_session(self.name(name), hint=False)
         except NotFound:
             return None
         if found.state in LIVE:
             return found
+        if not replace and found.state.final:
+            raise FailedPrecondition(NameTaken(ended(found), found).message)
         if not replace:
-            raise FailedPrecondition(
-                f"{name} is {found.state.name} ({found.state_message or 'no reason given'}); use another name, delete "
-                "it first, or pass replace=True"
-            )
+            raise FailedPrecondition(f"{name} is {found.state.name}; wait until it has ended, or pass replace=True")
         self.delete(name, wait=True)
         return None
 

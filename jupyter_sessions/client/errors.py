@@ -7,6 +7,10 @@
     │   ├─ ServerNotFound       no running server, or several
     │   └─ ServerGone           it does not answer
     │       └─ ServerNotTrusted its certificate is not trusted
+    ├─ AlreadyExists
+    │   └─ NameTaken            by a session that has ended
+    ├─ NotFound
+    │   └─ NoSuchName           with a hint at what was meant
     ├─ FailedPrecondition
     │   └─ SessionEnded         the session is not, or no longer, ACTIVE
     ├─ Aborted
@@ -21,7 +25,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from jupyter_sessions.model.errors import Aborted, FailedPrecondition, InvalidArgument, SessionsError, Unavailable
+from jupyter_sessions.model.errors import (
+    Aborted,
+    AlreadyExists,
+    FailedPrecondition,
+    InvalidArgument,
+    NotFound,
+    SessionsError,
+    Unavailable,
+)
 
 if TYPE_CHECKING:
     from jupyter_sessions.model.resources import Session
@@ -45,6 +57,30 @@ class ServerGone(Unavailable):
 
 class ServerNotTrusted(ServerGone):
     """The server's certificate is not trusted, so nothing was sent; the message says why and how to trust it."""
+
+
+class NoSuchName(NotFound):
+    """No such resource, but perhaps ``hint`` is what was meant: a near name, or another location that has it."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class NameTaken(AlreadyExists):
+    """The name is that of a ``session`` that has ended; the message says when and why, and both ways out."""
+
+    def __init__(
+        self, fact: str, session: Session, replace: str = "pass replace=True", delete: str = "call delete({id!r}) first"
+    ) -> None:
+        told = delete.format(id=session.name.rpartition("/")[2])
+        super().__init__(f"{fact} and keeps its name; to make it anew, {replace}, or {told}; or choose another name")
+        self.session = session
+        self._fact = fact
+
+    def by(self, replace: str, delete: str) -> NameTaken:
+        """Give it for whoever replaces and deletes in other words than a program; ``{id}`` in them is the id."""
+        return NameTaken(self._fact, self.session, replace, delete)
 
 
 class SessionEnded(FailedPrecondition):

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.client.errors import SessionEnded
+from jupyter_sessions.client.hints import unusable
 from jupyter_sessions.client.waiting import Pace
 from jupyter_sessions.model.errors import DeadlineExceeded, NotFound, SessionsError
 from jupyter_sessions.model.names import SessionName
@@ -24,6 +25,24 @@ if TYPE_CHECKING:
     from jupyter_sessions.client.kernel import KernelConnection
     from jupyter_sessions.client.operation import OperationHandle, Progress
     from jupyter_sessions.client.transfer import Sent
+
+
+GRACE = 5.0
+"""Seconds that interrupted code has to end in."""
+
+
+def _stopped(execution: Execution, late: DeadlineExceeded, timeout: float) -> DeadlineExceeded:
+    """Interrupt code that took too long, and give the error that says what became of it."""
+    try:
+        execution.interrupt()
+        execution.result(GRACE)
+    except DeadlineExceeded:
+        how = f"was interrupted, but has not ended {GRACE:g} s later; end its kernel if it never does"
+    except SessionsError as error:
+        how = f"could not be interrupted ({error}); it may run on"
+    else:
+        how = "was interrupted"
+    return DeadlineExceeded(f"the code had not ended after {timeout:g} s and {how}", late.details)
 
 
 class SessionHandle:
@@ -92,8 +111,7 @@ class SessionHandle:
 
     def ended(self) -> SessionEnded:
         """Give the error of a session that cannot be used, with its state's reason."""
-        reason = self.state_message or "no reason given"
-        return SessionEnded(f"{self.id} is {self.state.name}: {reason}; create another session", self.resource)
+        return SessionEnded(unusable(self.resource), self.resource)
 
     def connect(self, kernel: str = "main") -> KernelConnection:
         """Give an open connection to a kernel, kept until the handle is closed; each kernel has one."""
@@ -156,8 +174,8 @@ class SessionHandle:
         """Run code in a kernel and give its result; ``on_output`` is called with each output as it comes.
 
         Raises ExecutionFailed where the code raised, unless ``check`` is False (``result.error`` then holds it),
-        DeadlineExceeded after ``timeout`` seconds (the code runs on), KernelDied, SessionEnded. Ctrl-C interrupts
-        the code and is raised on.
+        DeadlineExceeded after ``timeout`` seconds, at which the code is interrupted, KernelDied, SessionEnded. Ctrl-C
+        interrupts the code and is raised on.
         """
         execution = self.start(code, kernel=kernel, on_input=on_input, store_history=store_history)
         try:
@@ -168,6 +186,8 @@ class SessionHandle:
             except SessionsError as error:
                 raise stopped from error
             raise
+        except DeadlineExceeded as late:
+            raise _stopped(execution, late, timeout or 0.0) from None
         if check and result.error is not None:
             raise result.error
         return result

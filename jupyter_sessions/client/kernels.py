@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.client.errors import SessionEnded
+from jupyter_sessions.client.hints import unusable
 from jupyter_sessions.client.waiting import Pace
 from jupyter_sessions.model.errors import NotFound, SessionsError, Unavailable, Unimplemented
 from jupyter_sessions.model.resources import Session
@@ -58,9 +59,7 @@ def running(client: SessionsClient, session: Session, which: str, *words: str) -
 def check_active(session: Session) -> None:
     """Raise SessionEnded where a session has no kernels because it is not ACTIVE."""
     if session.state is not State.ACTIVE:
-        reason = session.state_message or "no reason given"
-        name = session.name.rpartition("/")[2]
-        raise SessionEnded(f"{name} is {session.state.name}: {reason}; kernels need an ACTIVE session", session)
+        raise SessionEnded(unusable(session), session)
 
 
 def main_of(session: Session, running: Sequence[Model]) -> Model | None:

@@ -64,6 +64,7 @@ def _all() -> tuple[Command, ...]:
                     "--property", help="a property, as local:cwd=/data; may be repeated", action="append", metavar="K=V"
                 ),
                 LOCATION,
+                flag("--replace", help="delete a session of this name first if it has ended; a live one is refused"),
                 flag("--attach", help="let %%session use it from now on"),
                 NO_WAIT,
             ),

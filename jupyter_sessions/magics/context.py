@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from jupyter_sessions.client.client import SessionsClient
-from jupyter_sessions.client.errors import ServerGone
+from jupyter_sessions.client.errors import NoSuchName, ServerGone
 from jupyter_sessions.client.handle import SessionHandle
 from jupyter_sessions.magics.front import Front, Steps
 from jupyter_sessions.model.errors import FailedPrecondition, NotFound
@@ -105,10 +105,11 @@ class Context:
         """Give a session; raises NotFound that says how to make it."""
         try:
             return self.fresh(lambda client: client.get(name))
-        except NotFound:
+        except NotFound as error:
             where, _, session_id = name.rpartition("/sessions/")
+            hint = f"; {error.hint}" if isinstance(error, NoSuchName) else ""
             raise NotFound(
-                f"there is no session {session_id} in {where}; make it with: %session create {session_id}"
+                f"there is no session {session_id} in {where}{hint}; make it with: %session create {session_id}"
             ) from None
 
     def handle(self, name: str) -> SessionHandle:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from itertools import islice
 
 from jupyter_sessions.client.client import SessionsClient
+from jupyter_sessions.client.errors import NameTaken
+from jupyter_sessions.client.operation import OperationHandle
 from jupyter_sessions.magics import table, words
 from jupyter_sessions.magics.arguments import pairs
 from jupyter_sessions.magics.context import Context, step
@@ -58,8 +60,9 @@ def list_sessions(context: Context, asked: argparse.Namespace) -> None:
 def create(context: Context, asked: argparse.Namespace) -> None:
     """Make a session, and by default wait until it is ACTIVE."""
     _check_lengths(asked)
-    operation = context.fresh(
-        lambda client: client.create(
+
+    def begin(client: SessionsClient) -> OperationHandle:
+        return client.create(
             asked.name or "",
             template=asked.template,
             labels=pairs(asked.label, "--label"),
@@ -69,8 +72,13 @@ def create(context: Context, asked: argparse.Namespace) -> None:
             ttl=asked.ttl,
             idle_ttl=asked.idle_ttl,
             location=asked.location,
+            replace=asked.replace,
         )
-    )
+
+    try:
+        operation = context.fresh(begin)
+    except NameTaken as error:
+        raise error.by("add --replace", "delete it first (%session delete {id})") from None
     steps = Steps(context.front)
     name = operation.session
     if asked.attach:
