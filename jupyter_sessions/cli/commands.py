@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from jupyter_sessions.cli import output
+from jupyter_sessions.cli.flags import in_words
 from jupyter_sessions.model.errors import InvalidArgument, SessionsError
 
 MARKUP: Final = "markdown"
@@ -116,6 +117,10 @@ class Commands(TyperGroup):
             raise typer.Exit(output.FAULTS) from None
         except KeyboardInterrupt:
             raise typer.Exit(output.INTERRUPTED) from None
+        except InvalidArgument as error:
+            told, own = in_words(error, sys.argv[1:])
+            tell(told)
+            raise typer.Exit(output.USAGE if own else output.FAULTS) from None
         except SessionsError as error:
             tell(error)
             raise typer.Exit(output.FAULTS) from None

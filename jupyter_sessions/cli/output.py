@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from jupyter_sessions.model.errors import Unauthenticated
 from jupyter_sessions.model.words import plain
 
 if TYPE_CHECKING:
@@ -29,6 +30,11 @@ _ACTS = re.compile("[\x7f-\x9f]")
 """What JSON leaves as it is and a terminal may act on."""
 
 
+CALLER = (
+    "give its token in JUPYTER_SESSIONS_TOKEN: `jupyter server list` shows that of a Jupyter server, and `jupyter "
+    "sessions serve` keeps its own in the file that it names at its start, jupyter_sessions_serve/serve.token below "
+    "`jupyter --data-dir`"
+)
 _LISTS = {"session": "list", "session template": "templates list", "operation": "operations list"}
 _MISSING = re.compile(f"({'|'.join(_LISTS)}) projects/[^ ]+ does not exist")
 
@@ -117,8 +123,13 @@ def names(found: Iterable[str]) -> None:
 
 
 def reason(error: Exception) -> str:
-    """Give what an error says; of a name that is none also what lists those that there are."""
+    """Give what an error says; of a name that is none also what lists those that there are.
+
+    Where no token was taken it says how a terminal gives one, and where there is one.
+    """
     text = str(error)
+    if isinstance(error, Unauthenticated):
+        return f"{text.partition(' (`jupyter server list`')[0]} ({CALLER})"
     missing = _MISSING.fullmatch(text)
     if missing is None:
         return text

@@ -71,3 +71,34 @@ def test_the_doctor_is_called_by_its_own_name(server: RealServer) -> None:
 def test_what_may_be_several_is_shown_so_once(server: RealServer, words: tuple[str, ...]) -> None:
     usage = next(line for line in ran(server, *words, "--help").stdout.splitlines() if "Usage" in line)
     assert usage.rstrip().endswith("...") and usage.count("...") == 1 and "…" not in usage
+
+
+@pytest.mark.parametrize(
+    ("words", "said_"),
+    [
+        (("create", "Bad_Name"), "NAME: must be an id of 4 to 63"),
+        (("create", "foo"), "NAME: must be an id of 4 to 63"),
+        (("create", "etl-nightly", "--ttl", "1s"), "--ttl: must be"),
+        (("create", "etl-nightly", "--idle-ttl=99d"), "--idle-ttl: must be"),
+        (("create", "etl-nightly", "-l", "Team=FX"), "-l Team: "),
+        (("create", "etl-nightly", "--label", "bad"), "--label bad: write --label NAME=VALUE"),
+        (("create", "etl-nightly", "--kernel", "lua"), "--kernel: must be"),
+    ],
+)
+def test_a_faulty_word_is_called_by_its_own_name(server: RealServer, words: tuple[str, ...], said_: str) -> None:
+    done = ran(server, *words)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert said_ in said(done.stderr) and "executionConfig" not in done.stderr and "sessionId" not in done.stderr
+
+
+def test_a_faulty_field_of_a_file_keeps_its_name(server: RealServer) -> None:
+    text = "environmentConfig: {executionConfig: {ttl: 1s}}\n"
+    done = ran(server, "create", "etl-nightly", "--file", "-", "--label", "team=fx", stdin=text)
+    assert done.returncode == 1 and done.stderr.startswith("environmentConfig.executionConfig.ttl: ")
+
+
+def test_a_server_that_takes_no_token_says_how_a_terminal_gives_one(server: RealServer) -> None:
+    done = ran(server, "list", "--url", server.url, env={"JUPYTER_SESSIONS_TOKEN": "not-the-one"})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "JUPYTER_SESSIONS_TOKEN" in done.stderr and "jupyter_sessions_serve/serve.token" in done.stderr
+    assert "pass token=" not in done.stderr
