@@ -80,7 +80,7 @@ class Target:
         except NotFound as error:
             if template:
                 return None
-            make = f"jupyter sessions create {name}"
+            make = f"jupyter sessions create {name.removeprefix(f'{client.location}/sessions/')}"
             raise NotFound(f"there is no session {name} at {client.url}; make it first: {make}") from error
         if found.state in LIVE:
             return found

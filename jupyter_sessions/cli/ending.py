@@ -76,7 +76,7 @@ def delete(
     url: UrlOption = "",
     location: LocationOption = "",
 ) -> None:
-    """End sessions that live, and remove them with their history and log.
+    """End sessions that live, and remove them with their history and log. On a terminal it asks about live ones.
 
     Data on stdout: their names, or with `-o json` and `-o yaml` a list of them as they last were.
     """
@@ -113,7 +113,10 @@ class Chosen:
         if self.filter and not self.every:
             raise Misused("--filter says which of --all are meant: add --all")
         if self.names:
-            return list(dict.fromkeys(self.names))
+            named = list(dict.fromkeys(self.names))
+            if act.word == "Delete" and not self.yes and _terminal():
+                self._ask_about_the_live(client, act, named)
+            return named
         if not self.every:
             one = client.only().name
             self._ask(act, f"{act.word} the only live session, {short(one)}", must=False)
@@ -126,11 +129,26 @@ class Chosen:
             self._ask(act, f"{act.word} {len(found)}: {', '.join(map(short, found))}", must=True)
         return found
 
+    def _ask_about_the_live(self, client: SessionsClient, act: Act, named: Sequence[str]) -> None:
+        """Ask whether what runs is to go; what has ended needs no question, and what is none is told later."""
+        from jupyter_sessions.model.errors import SessionsError
+
+        live = []
+        for name in named:
+            try:
+                found = client.calls.get_session(client.name(name), hint=False)
+            except SessionsError:
+                continue
+            live += [] if found.state.final else [f"{short(found.name)} ({found.state.name})"]
+        if live:
+            ends = "it ends with its kernels and variables" if len(live) == 1 else "they end with kernels and variables"
+            self._ask(act, f"{act.word} {', '.join(live)}: {ends}; go on", must=False)
+
     def _ask(self, act: Act, question: str, must: bool) -> None:
         """Ask on a terminal; elsewhere say what is done, and refuse what must be asked."""
         if self.yes:
             return
-        if sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty():
+        if _terminal():
             try:
                 agreed = _agreed(question)
             except KeyboardInterrupt:
@@ -143,6 +161,11 @@ class Chosen:
             raise Misused(f"{question}? Say --yes, for there is no terminal to ask on")
         else:
             output.say(question)
+
+
+def _terminal() -> bool:
+    """Whether there is somebody to ask."""
+    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def _agreed(question: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -76,13 +77,17 @@ def sought(filter_: str, states: Sequence[str]) -> str:
 
 
 class Wanted:
-    """Which sessions are listed; ``unreachable`` names the locations that did not answer the last time."""
+    """Which sessions are listed; ``unreachable`` names the locations that did not answer the last time.
+
+    ``away`` says of each of these since when it does not answer.
+    """
 
     def __init__(self, client: SessionsClient, filter_: str, everywhere: bool) -> None:
         self.client = client
         self.filter = filter_
         self.everywhere = everywhere
         self.unreachable: list[str] = []
+        self.away: dict[str, str] = {}
 
     @property
     def location(self) -> str | None:
@@ -94,7 +99,24 @@ class Wanted:
         rows = self.client.list(filter=self.filter, location=self.location)
         found = list(rows)
         self.unreachable = rows.unreachable
+        self.away = {place: "unreachable" for place in rows.unreachable}
+        if self.away:
+            self._say_since_when()
         return found
+
+    def _say_since_when(self) -> None:
+        from jupyter_sessions.cli.locations import unreachable_for
+        from jupyter_sessions.model.errors import SessionsError
+
+        try:
+            places = self.client.locations.list()
+        except SessionsError:
+            # The list itself is there, and is worth more than since when.
+            return
+        for one in places:
+            since = unreachable_for(one, time.time_ns())
+            if since and str(one.name) in self.away:
+                self.away[str(one.name)] = f"unreachable since {since}"
 
 
 def write(wanted: Wanted, found: Sequence[Session], form: output.Format) -> None:
@@ -108,7 +130,7 @@ def write(wanted: Wanted, found: Sequence[Session], form: output.Format) -> None
     elif found:
         from jupyter_sessions.cli.tables import sessions_table
 
-        made, lacking = sessions_table(wanted.client, found, wanted.everywhere)
+        made, lacking = sessions_table(wanted.client, found, wanted.everywhere, wanted.away)
         output.show(made)
         if lacking:
             output.say(lacking)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jupyter_sessions.cli import output
-from jupyter_sessions.cli.connection import FormOption, UrlOption, connect
+from jupyter_sessions.cli.connection import FormOption, Misused, UrlOption, connect
 from jupyter_sessions.cli.rows import show_rows
-from jupyter_sessions.model.times import parse_duration
+from jupyter_sessions.model.times import SECOND, parse_duration, parse_time
 from jupyter_sessions.model.words import length
 
 if TYPE_CHECKING:
@@ -20,12 +20,17 @@ EXAMPLE = "Examples: `jupyter sessions locations`; `jupyter sessions locations -
 COLUMNS = ("name", "shown as", "provider", "engine", "state", "limits", "default")
 LIMITS = (("ttl", "maxTtl", "ttl"), ("idleTtl", "maxIdleTtl", "idle ttl"))
 
+LIST = "list"
+ListWord = Annotated[str, typer.Argument(metavar="list", help="May be said, as to templates.", show_default=False)]
+
 app = typer.Typer(rich_markup_mode="markdown")
 
 
 @app.command(epilog=f"{EXAMPLE}\n\n{output.EXITS}")
-def locations(form: FormOption = output.Format.TABLE, url: UrlOption = "") -> None:
+def locations(word: ListWord = "", form: FormOption = output.Format.TABLE, url: UrlOption = "") -> None:
     """List the locations: name, provider, engine, whether it answers, and the limits of its sessions."""
+    if word not in ("", LIST):
+        raise Misused(f"{word}: all locations are listed; write jupyter sessions locations")
     with connect(url) as client:
         found = list(client.locations.list())
         default = str(client.location)
@@ -61,6 +66,25 @@ def state(location: Location) -> str:
         return f"fault: {fault}" if fault else "ready"
     since = f" since {status['since']}" if status.get("since") else ""
     return f"unreachable{since}: {status.get('message') or status.get('status') or 'no reason known'}"
+
+
+def unreachable_for(location: Location, now: int) -> str:
+    """Give for how long a location has not answered, as ``3 min``; ``""`` where it answers or that is not known."""
+    status = location.metadata.get("status")
+    if not isinstance(status, Mapping) or status.get("reachable", True):
+        return ""
+    try:
+        return roughly(now - parse_time(str(status.get("since") or "")))
+    except ValueError:
+        return ""
+
+
+def roughly(ns: int) -> str:
+    """Give nanoseconds in one unit: ``40 s``, ``3 min``, ``2 h``, ``4 d``."""
+    seconds = max(ns, 0) // SECOND
+    units = ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+    size, word = next((one for one in units if seconds >= one[0]), units[-1])
+    return f"{seconds // size} {word}"
 
 
 def _limits(location: Location) -> str:

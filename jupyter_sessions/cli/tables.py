@@ -27,18 +27,25 @@ ELASTIC = {"name": 12, "message": 16, "labels": 12}
 GAP = 3
 
 
-def sessions_table(client: SessionsClient, found: Sequence[Session], located: bool) -> tuple[Table, str]:
+def sessions_table(
+    client: SessionsClient, found: Sequence[Session], located: bool, away: Mapping[str, str]
+) -> tuple[Table, str]:
     """Make the table, and say what it lacks; ``located`` shows each one's location also where all are in one."""
     active = any(one.state is State.ACTIVE for one in found)
-    return fill(found, kernels_by_session(client) if active else {}, located, time.time_ns())
+    return fill(found, kernels_by_session(client) if active else {}, located, time.time_ns(), away)
 
 
 def fill(
-    found: Sequence[Session], kernels: Mapping[str, Sequence[Mapping[str, Any]]], located: bool, now: int
+    found: Sequence[Session],
+    kernels: Mapping[str, Sequence[Mapping[str, Any]]],
+    located: bool,
+    now: int,
+    away: Mapping[str, str] = {},
 ) -> tuple[Table, str]:
     """Make the table of what is known at ``now``, and say what it has no room for, ``""`` where it has for all.
 
-    A column that would be empty is left out.
+    A column that would be empty is left out. ``away``: what stands beside the sessions of a location that does not
+    answer, in place of their message and of their end, which is not known.
     """
     columns: dict[str, list[Text]] = {}
     for one in found:
@@ -54,6 +61,9 @@ def fill(
             "labels": " ".join(f"{key}={value}" for key, value in sorted(one.labels.items())),
             "message": note(one),
         }
+        mark = away.get(one.name.partition("/sessions/")[0], "")
+        if mark and not one.state.final:
+            cells.update(ends="", message=mark)
         for name, text in cells.items():
             columns.setdefault(name, []).append(output.cell(text))
         columns["state"][-1] = state_cell(one.state)

@@ -158,7 +158,7 @@ class _Screen:
         now = time.time_ns()
         rows: list[RenderableType] = [Text(nothing(self._wanted))]
         if self._found:
-            made, lacking = fill(self._found, self._kernels, self._wanted.everywhere, now)
+            made, lacking = fill(self._found, self._kernels, self._wanted.everywhere, now, self._wanted.away)
             rows = [made, *([output.cell(lacking, "dim")] if lacking else [])]
         rows += [output.cell(f"{place} does not answer", "yellow") for place in self._wanted.unreachable]
         return Group(*rows, Text("Ctrl-C ends this", "dim"))

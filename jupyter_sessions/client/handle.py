@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from jupyter_sessions.client.errors import SessionEnded
+from jupyter_sessions.client.errors import ServerGone, SessionEnded
 from jupyter_sessions.client.hints import unusable
 from jupyter_sessions.client.waiting import Pace
-from jupyter_sessions.model.errors import DeadlineExceeded, NotFound, SessionsError
+from jupyter_sessions.model.errors import DeadlineExceeded, NotFound, SessionsError, Unavailable
 from jupyter_sessions.model.names import SessionName
 from jupyter_sessions.model.resources import Session, SessionStateHistory
 from jupyter_sessions.model.states import State
@@ -126,7 +126,14 @@ class SessionHandle:
         from jupyter_sessions.client.kernel import KernelConnection
         from jupyter_sessions.client.kernels import NEW, pick
 
-        found = str(pick(self.client, self.refresh(), kernel)["id"])
+        try:
+            found = str(pick(self.client, self.refresh(), kernel)["id"])
+        except ServerGone:
+            raise
+        except Unavailable as error:
+            where = f"{self.id} is in {self.name.parent}"
+            remedy = "try again when it answers (jupyter sessions locations says when), or use a session elsewhere"
+            raise Unavailable(f"{where}: {error.message}; {remedy}", error.details) from error
         opened = self._kept(found) or KernelConnection(self.client.transport, found, reason=self._reason).open()
         self._connections.update(dict.fromkeys({kernel, found} - {NEW}, opened))
         return opened

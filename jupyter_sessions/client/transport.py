@@ -17,7 +17,7 @@ from urllib3.exceptions import ConnectTimeoutError, MaxRetryError, NewConnection
 from urllib3.util import Retry
 
 from jupyter_sessions.client.errors import ServerGone, ServerNotTrusted
-from jupyter_sessions.client.reasons import distrust, lasting, reason
+from jupyter_sessions.client.reasons import distrust, in_words, lasting, reason
 from jupyter_sessions.model.answers import BY_CODE, made, read_error
 from jupyter_sessions.model.errors import (
     FieldViolation,
@@ -220,6 +220,8 @@ class Transport:
         except (ValueError, requests.RequestException):
             body = None
         known = read_error(response.status_code, body)
+        if isinstance(known, Unavailable):
+            return Unavailable(in_words(known.message), known.details)
         if known is not None:
             return self._with_remedy(known)
         if response.is_redirect or response.status_code in (401, 403):

@@ -148,6 +148,18 @@ def test_a_name_that_is_taken(server: RealServer) -> None:
     assert (done.returncode, done.stdout) == (1, "") and "exists already" in done.stderr
 
 
+def test_a_name_of_an_ended_session_is_made_anew(server: RealServer) -> None:
+    assert ran(server, "create", "anew-one", "--wait").returncode == 0
+    live = ran(server, "create", "anew-one", "--replace")
+    assert (live.returncode, live.stdout) == (1, "") and "anew-one is ACTIVE: only one that has ended" in live.stderr
+    assert ran(server, "terminate", "anew-one").returncode == 0
+    done = ran(server, "create", "anew-one")
+    assert (done.returncode, done.stdout) == (1, "") and "anew-one is TERMINATED: it ended" in done.stderr
+    assert "add --replace, or delete it first (jupyter sessions delete anew-one)" in done.stderr
+    again = ran(server, "create", "anew-one", "--replace", "--wait")
+    assert (again.returncode, again.stdout) == (0, "anew-one\n") and state(server, "anew-one") == "ACTIVE"
+
+
 @pytest.mark.usefixtures("held")
 def test_ctrl_c_leaves_the_session_and_says_so(server: RealServer) -> None:
     with started(server, "create", "slow-one", "--wait") as running:

@@ -119,3 +119,21 @@ def test_the_only_live_one_needs_no_name_but_is_named(tmp_path: Path) -> None:
         assert server.session("only-one")["state"] == "ACTIVE"
         done = ran(server, "terminate")
         assert (done.returncode, done.stdout) == (0, "only-one\n") and "the only live session, only-one" in done.stderr
+
+
+def test_delete_asks_about_a_live_one_on_a_terminal_and_not_about_an_ended(server: RealServer) -> None:
+    server.create("still-live")
+    for answered, code in (("n\n", 1), ("y\n", 0)):
+        with terminal(server, "delete", "still-live") as screen:
+            screen.until("Delete still-live (ACTIVE): it ends with its kernels and variables; go on?")
+            assert not gone(server, "still-live")
+            screen.type(answered)
+            assert screen.end() == code
+    assert gone(server, "still-live")
+    server.create("over-now")
+    assert ran(server, "terminate", "over-now").returncode == 0
+    with terminal(server, "delete", "over-now") as screen:
+        assert screen.end() == 0 and "?" not in screen.text
+    server.create("no-question")
+    with terminal(server, "delete", "no-question", "--yes") as screen:
+        assert screen.end() == 0 and "?" not in screen.text
