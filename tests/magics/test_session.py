@@ -43,6 +43,13 @@ def test_a_life_by_magic(server: RealServer, kernel: LocalKernel) -> None:
     assert server.session("magic-life")["state"] == "TERMINATED"
     failed = kernel.run("%session attach magic-life", ok=False)
     assert failed.reply["ename"] == "FailedPrecondition" and "attach a live one" in failed.reply["evalue"]
+    taken = kernel.run("%session create magic-life", ok=False).reply["evalue"]
+    assert "it ended" in taken and "add --replace, or delete it first (%session delete magic-life)" in taken
+    assert told(kernel.run("%session create magic-life --replace")).endswith("magic-life is ACTIVE")
+    live = kernel.run("%session create magic-life --replace", ok=False).reply["evalue"]
+    assert "magic-life is ACTIVE: only one that has ended is replaced" in live
+    guessed = kernel.run("%session info magic-lief", ok=False).reply["evalue"]
+    assert "there is no session magic-lief" in guessed and "did you mean magic-life?" in guessed
     assert "is gone" in told(kernel.run("%session delete magic-life"))
     assert server.call("GET", "projects/local/locations/local/sessions/magic-life", ok=False)["error"]["code"] == 404
 
