@@ -12,7 +12,6 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from jupyter_sessions.cli import output
-from jupyter_sessions.cli.flags import in_words
 from jupyter_sessions.model.errors import InvalidArgument, SessionsError
 
 MARKUP: Final = "markdown"
@@ -118,6 +117,8 @@ class Commands(TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(output.INTERRUPTED) from None
         except InvalidArgument as error:
+            from jupyter_sessions.cli.flags import in_words
+
             told, own = in_words(error, sys.argv[1:])
             tell(told)
             raise typer.Exit(output.USAGE if own else output.FAULTS) from None

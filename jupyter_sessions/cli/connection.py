@@ -97,6 +97,20 @@ def session_handle(client: SessionsClient, name: str | None) -> SessionHandle:
     return SessionHandle(client, client.get(name) if name else client.only())
 
 
+def session_hint(word: str, url: str = "", location: str = "") -> str:
+    """Give what to add to an error of a file that is not there, where its name is that of a session; else ``""``."""
+    from jupyter_sessions.model.errors import SessionsError
+    from jupyter_sessions.model.names import check_session_id
+
+    try:
+        check_session_id(word)
+        with connect(url, location) as client:
+            client.get(word)
+    except SessionsError:
+        return ""
+    return f"; a session has this name: --session {word}"
+
+
 def meant(client: SessionsClient, name: str, url: str = "") -> str:
     """Give the words that name a session to another command: its id where that will do, and the server if one was."""
     from jupyter_sessions.client.client import LOCATION

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from jupyter_sessions.cli import completion, output
-from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect
+from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect, session_hint
 from jupyter_sessions.cli.readiness import ready_handle
 from jupyter_sessions.model.words import plain
 
@@ -57,7 +57,8 @@ def upload(
     for file in files:
         if not file.is_file():
             fault = "is a directory: upload its files, or an archive of it" if file.is_dir() else "is no file here"
-            raise Misused(f"{file} {fault}")
+            hint = "" if file.is_dir() or session else session_hint(str(file), url, location)
+            raise Misused(f"{file} {fault}{hint}")
     if len(files) > 1 and to and not to.endswith("/"):
         raise Misused(f"{len(files)} files go into a directory: write it with a slash, --to {to}/")
     from jupyter_sessions.client.values import readable
@@ -90,10 +91,24 @@ def download(
     targets = _targets(files, to, force)
     with connect(url, location) as client, ready_handle(client, session or None) as handle:
         for source, target in zip(files, targets, strict=True):
-            with _progress(target.name) as progress:
+            with _progress(target.name) as progress, _hinted(source, session, url, location):
                 path = handle.download(source, target, progress=progress, kernel=kernel)
             output.say(f"{handle.id}:{source} → {path} ({readable(path.stat().st_size)})")
             print(path)
+
+
+@contextlib.contextmanager
+def _hinted(source: str, session: str, url: str, location: str) -> Iterator[None]:
+    """Say of a file that is not there whether its name is that of a session."""
+    from jupyter_sessions.model.errors import NotFound
+
+    try:
+        yield
+    except NotFound as error:
+        hint = "" if session else session_hint(source, url, location)
+        if not hint:
+            raise
+        raise NotFound(f"{error.message}{hint}") from error
 
 
 def _targets(files: Sequence[str], to: Path | None, force: bool) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jupyter_sessions.cli import output
+from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import (
     FormOption,
     LocationOption,
@@ -25,12 +25,23 @@ from jupyter_sessions.model.times import parse_time
 from jupyter_sessions.model.words import memory
 
 if TYPE_CHECKING:
+    from jupyter_sessions.client.client import SessionsClient
     from jupyter_sessions.client.handle import SessionHandle
 
 EXAMPLE = (
     "Examples: `jupyter sessions kernels etl-nightly`; `jupyter sessions kernels etl-nightly --interrupt main`; "
     "`jupyter sessions kernels -o name`"
 )
+LIST = "list"
+SecondName = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="NAME-AFTER-LIST",
+        help="The session's name, where the word list was said before it.",
+        show_default=False,
+        autocompletion=completion.sessions,
+    ),
+]
 MAIN, NEW = "main", "new"
 COLUMNS = ("id", "name", "state", "last activity", "cpu", "memory", "connections", "main")
 
@@ -40,6 +51,7 @@ app = typer.Typer(rich_markup_mode="markdown")
 @app.command(epilog=f"{EXAMPLE}\n\n{output.EXITS}")
 def kernels(
     name: NameArgument = None,
+    second: SecondName = None,
     main: Annotated[
         str, typer.Option("--main", metavar="ID", help="Make this the main kernel, which exec, run and console use.")
     ] = "",
@@ -52,6 +64,8 @@ def kernels(
 ) -> None:
     """List the kernels of a session, or act on one.
 
+    As to templates, `list` may be said before NAME; alone it is the session of that name if there is one.
+
     ID may be `main` or the beginning of an id that no other kernel has.
     """
     acts = {"main": main, "interrupt": interrupt, "restart": restart, "shutdown": shutdown}
@@ -59,11 +73,27 @@ def kernels(
     if len(chosen) > 1:
         raise Misused(f"--{chosen[0][0]} and --{chosen[1][0]} are two acts: do one after the other")
     with connect(url, location) as client:
-        session = session_handle(client, name)
+        session = _session(client, name, second)
         for act, which in chosen:
             _act(session, act, which)
         if not chosen or form is not output.Format.TABLE:
             _list(session, form)
+
+
+def _session(client: SessionsClient, name: str | None, second: str | None) -> SessionHandle:
+    """Give the session that the words mean: ``list`` may stand before its name, or be it."""
+    from jupyter_sessions.model.errors import NotFound
+
+    if second is not None:
+        if name != LIST:
+            raise Misused(f"{second}: name one session, as jupyter sessions kernels {name}")
+        return session_handle(client, second)
+    try:
+        return session_handle(client, name)
+    except NotFound:
+        if name != LIST:
+            raise
+        return session_handle(client, None)
 
 
 def _list(session: SessionHandle, form: output.Format) -> None:

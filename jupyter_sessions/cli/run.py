@@ -7,7 +7,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jupyter_sessions.cli import completion, output
-from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect, meant
+from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect, meant, session_hint
 from jupyter_sessions.cli.description import DURATION, seconds
 from jupyter_sessions.cli.words import first_line
 from jupyter_sessions.model.words import length, plain, short
@@ -89,7 +89,7 @@ def run(
     from jupyter_sessions.bridge.wanted import Wanted
 
     target = _target(notebook, file, inplace)
-    nodes = _read(notebook, target)
+    nodes = _read(notebook, lambda: "" if session else session_hint(str(notebook), url, location))
     limit = seconds(timeout)
     with connect(url, location) as client:
         name = session if session or template else client.only().name
@@ -115,13 +115,15 @@ def _target(notebook: Path, file: str, inplace: bool) -> Path:
     return target
 
 
-def _read(notebook: Path, target: Path) -> Any:
+def _read(notebook: Path, hint: Callable[[], str]) -> Any:
+    """Read a notebook; raises Misused, of one that is not there with a hint."""
     from jupyter_sessions.bridge.notebook import clear, read
 
     try:
         nodes = read(notebook)
     except OSError as error:
-        raise Misused(f"{notebook} cannot be read: {error.strerror}") from error
+        there = "" if notebook.exists() else hint()
+        raise Misused(f"{notebook} cannot be read: {error.strerror}{there}") from error
     except ValueError as error:
         raise Misused(f"{notebook} cannot be run: {error}") from error
     clear(nodes)

@@ -79,3 +79,10 @@ def test_what_is_refused(server: RealServer, tmp_path: Path, words: tuple[str, .
     done = ran(server, *words, cwd=tmp_path)
     assert (done.returncode, done.stdout) == (exits, "") and said in " ".join(done.stderr.split())
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("words", [("upload", NAME, "job.py"), ("download", NAME, "job.py"), ("run", NAME)])
+def test_a_session_in_a_files_place_is_told(server: RealServer, tmp_path: Path, words: tuple[str, ...]) -> None:
+    done = ran(server, *words, cwd=tmp_path)
+    assert done.returncode in (1, 2) and done.stdout == ""
+    assert f"a session has this name: --session {NAME}" in " ".join(done.stderr.replace("│", " ").split())

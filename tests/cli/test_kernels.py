@@ -50,6 +50,18 @@ def test_the_table_the_names_and_json(server: RealServer, two: tuple[str, str]) 
     assert told[0]["usage"]["memory_bytes"] > 0
 
 
+def test_the_word_list_may_be_said_and_may_be_a_session(server: RealServer, two: tuple[str, str]) -> None:
+    for words in (("list", NAME), ("list",)):
+        assert ran(server, "kernels", *words, "-o", "name").stdout.split() == list(two)
+    stray = ran(server, "kernels", NAME, "other-one")
+    assert (stray.returncode, stray.stdout) == (2, "") and "other-one: name one session" in stray.stderr
+    server.create("list")
+    done = ran(server, "kernels", "list")
+    assert done.returncode == 0 and "session list has no kernel yet" in done.stderr
+    assert ran(server, "kernels", "list", NAME, "-o", "name").stdout.split() == list(two)
+    assert ran(server, "delete", "list").returncode == 0
+
+
 def test_another_main_kernel(server: RealServer, two: tuple[str, str]) -> None:
     done = ran(server, "kernels", NAME, "--main", two[1][:12])
     assert (done.returncode, done.stdout) == (0, "") and f"{two[1]} is the main kernel" in done.stderr

@@ -48,3 +48,9 @@ def test_names_and_json(server: RealServer) -> None:
     assert set(ran(server, "locations", "-o", "name").stdout.split()) == {PARENT, AWAY}
     told = {row["name"]: row for row in answer(server, "locations")}
     assert told[PARENT] == server.call("GET", PARENT)
+
+
+def test_the_word_list_may_be_said(server: RealServer) -> None:
+    assert ran(server, "locations", "list", "-o", "name").stdout == ran(server, "locations", "-o", "name").stdout
+    other = ran(server, "locations", "north")
+    assert other.returncode == 2 and "jupyter sessions locations" in other.stderr
