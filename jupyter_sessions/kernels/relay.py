@@ -52,6 +52,7 @@ class HostLeg:
         self._opened: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._farewell: int | None = None
+        self._closed = False
 
     def start(self) -> None:
         """Begin to dial; returns at once."""
@@ -64,7 +65,7 @@ class HostLeg:
 
     def close(self, code: int | None = None) -> None:
         """Close the host's websocket, with this code, and dial no more."""
-        self._farewell = code
+        self._farewell, self._closed = code, True
         if self._task is not None:
             self._task.cancel()
         self._held.clear()
@@ -130,6 +131,9 @@ class HostLeg:
 
         socket = await self._dial(receive)
         try:
+            if self._closed:
+                # A dial may have forgotten that it was cancelled: what it opened is nobody's.
+                raise asyncio.CancelledError
             self._socket = socket
             await self._send_held()
             await ended

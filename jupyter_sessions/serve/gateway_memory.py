@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from jupyter_sessions.relay.patience import within
 from jupyter_sessions.engines.hostlink import MAX_TOLD, HostLink
 from jupyter_sessions.engines.sidestream import PATH, SideStream
 from jupyter_sessions.model.api import KernelHost, KernelHosts, KernelSocket, Sink, Unsubscribe
@@ -128,7 +129,7 @@ class KernelMemory:
         if (known := self._known(key)) is not None and not known.dead:
             event = self._deaths.setdefault(key, asyncio.Event())
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(event.wait(), seconds)
+                await within(event.wait(), seconds)
         known = self._known(key)
         if known is None:
             return "the kernel was shut down"
@@ -271,7 +272,7 @@ class _Follower:
         left = self._since + PATIENCE - asyncio.get_running_loop().time()
         if left > 0:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self.heard.wait(), left)
+                await within(self.heard.wait(), left)
 
     async def _dial(self, sink: Sink) -> KernelSocket:
         await self._read_logos()

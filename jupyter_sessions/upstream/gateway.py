@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from jupyter_sessions.relay.patience import within
 from jupyter_sessions.config.locations import Auth
 from jupyter_sessions.engines.hostlink import HostUnreachable
 from jupyter_sessions.engines.sidestream import PATH as SIDE_STREAM
@@ -239,7 +240,7 @@ class LocationGateway:
             if left is not None and left <= 0:
                 return
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), left)
+                await within(self._wake.wait(), left)
 
     def _say(self, fault: str) -> None:
         if fault and fault != self.fault:

@@ -17,6 +17,7 @@ from typing import Any
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
+from jupyter_sessions.relay.patience import within
 from jupyter_sessions.engines.hostlink import HostSocket, HostUnreachable, Sink
 
 log = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ async def proved(
     try:
         # Nobody waits for it: that the far end is gone shows in what is heard.
         socket.write_message(probe.request).add_done_callback(lambda write: write.cancelled() or write.exception())
-        await asyncio.wait_for(asyncio.shield(probe.heard), BUSY_SILENCE if busy() else SILENCE)
+        await within(asyncio.shield(probe.heard), BUSY_SILENCE if busy() else SILENCE)
     except asyncio.TimeoutError:
         if busy():
             return socket

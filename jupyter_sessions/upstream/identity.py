@@ -11,6 +11,7 @@ from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
+from jupyter_sessions.relay.patience import within
 from jupyter_sessions.config.locations import LocationConfig
 from jupyter_sessions.model.errors import (
     DeadlineExceeded,
@@ -75,7 +76,7 @@ class Identity:
                 self._wanted.clear()
                 await asyncio.sleep(AGAIN[0] * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._wanted.wait(), wait - AGAIN[0])
+                    await within(self._wanted.wait(), wait - AGAIN[0])
                 wait = min(2 * wait, AGAIN[1])
             except SessionsError:
                 # It answers, and knows no such method: the API alone.

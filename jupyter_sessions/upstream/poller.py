@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from jupyter_sessions.relay.patience import within
 from jupyter_sessions.model.api import Change, Reset
 from jupyter_sessions.model.errors import Internal, ResourceExhausted, SessionsError
 from jupyter_sessions.model.pages import MAX_SIZE
@@ -143,7 +144,7 @@ class Polled:
             wait = self._wait()
             if wait is None or wait > 0:
                 with contextlib.suppress(asyncio.TimeoutError):
-                    await asyncio.wait_for(self._nudge.wait(), wait)
+                    await within(self._nudge.wait(), wait)
                 self._nudge.clear()
                 continue
             self._began, self._poked = self._clock(), False

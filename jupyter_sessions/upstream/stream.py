@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from jupyter_sessions.relay.patience import within
 from jupyter_sessions.engines.hostlink import HostUnreachable
 from jupyter_sessions.model.api import Change, Reset
 from jupyter_sessions.model.bodies import load_change
@@ -92,7 +93,7 @@ class _Line:
         self._room.set()
         self.socket.close()
         with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(self._ended.wait(), PARTING)
+            await within(self._ended.wait(), PARTING)
 
 
 class Relayed:
@@ -151,7 +152,7 @@ class Relayed:
         """Wait a moment until what an answer shows has been told; where the stream is broken, only remember it."""
         if self._live:
             with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._until_told(rows), PATIENCE)
+                await within(self._until_told(rows), PATIENCE)
             return
         with contextlib.suppress(SessionsError):
             self._place.mirror.put((await self._place.journal.some(rows, started)).rows)

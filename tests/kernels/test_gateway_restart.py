@@ -51,6 +51,7 @@ async def test_a_kernel_is_unknown_until_its_gateway_names_it(app: Any) -> None:
     async with a_gateway() as far:
         async with a_gateway_room(app, far=far) as room:
             one, two = await room.post(MINE), await room.post(MINE)
+            await until(lambda: not room.known(one["id"]).pending and not room.known(two["id"]).pending)
             mine, gone = room.known(one["id"]).host_id, room.known(two["id"]).host_id
         del far.models[gone]
         far.models[mine]["execution_state"] = "busy"

@@ -135,3 +135,22 @@ async def test_before_its_address_is_known_a_gateway_cannot_be_reached() -> None
             await gateway.link().websocket(PATH, sink=lambda message: None)
         assert gateway._open == 0
         await gateway.close()
+
+
+async def test_a_browser_that_leaves_while_the_proof_arrives_leaves_nothing_open(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with both() as (peer, gateway):
+        opening = asyncio.ensure_future(gateway.link().websocket(PATH, sink=lambda message: None))
+        take = channels.Probe.take
+
+        def taken(probe: channels.Probe, message: Any) -> Any:
+            heard = take(probe, message)
+            # The cancellation reaches the waiting task in the turn in which the proof does.
+            asyncio.get_running_loop().call_soon(opening.cancel)
+            return heard
+
+        monkeypatch.setattr(channels.Probe, "take", taken)
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        await until(lambda: not peer.sockets)
