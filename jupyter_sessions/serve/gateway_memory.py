@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jupyter_sessions.engines.hostlink import MAX_TOLD, HostLink
+from jupyter_sessions.engines.patience import within
 from jupyter_sessions.engines.sidestream import PATH, SideStream
 from jupyter_sessions.model.api import KernelHost, KernelHosts, KernelSocket, Sink, Unsubscribe
 from jupyter_sessions.model.names import SessionName
 from jupyter_sessions.model.states import State
-from jupyter_sessions.relay.patience import within
 
 PATIENCE = 3.0
 """Seconds after which a host that has said nothing yet is waited for no longer."""

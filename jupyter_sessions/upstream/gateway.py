@@ -13,9 +13,9 @@ from urllib.parse import quote, urlsplit
 
 from jupyter_sessions.config.locations import Auth
 from jupyter_sessions.engines.hostlink import HostUnreachable
+from jupyter_sessions.engines.patience import within
 from jupyter_sessions.engines.sidestream import PATH as SIDE_STREAM
 from jupyter_sessions.engines.sidestream import SideStream
-from jupyter_sessions.relay.patience import within
 from jupyter_sessions.upstream.ending import end
 from jupyter_sessions.upstream.gateway_follow import Book, Follower, Take
 from jupyter_sessions.upstream.gateway_link import GatewayLink

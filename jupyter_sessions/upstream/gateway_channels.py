@@ -18,7 +18,7 @@ from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
 from jupyter_sessions.engines.hostlink import HostSocket, HostUnreachable, Sink
-from jupyter_sessions.relay.patience import within
+from jupyter_sessions.engines.patience import within
 
 log = logging.getLogger(__name__)
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from jupyter_sessions.config.locations import LocationConfig
+from jupyter_sessions.engines.patience import within
 from jupyter_sessions.model.errors import (
     DeadlineExceeded,
     Internal,
@@ -21,7 +22,6 @@ from jupyter_sessions.model.errors import (
     Unavailable,
 )
 from jupyter_sessions.model.paths import location_path
-from jupyter_sessions.relay.patience import within
 from jupyter_sessions.upstream.base import Transport
 
 log = logging.getLogger(__name__)

@@ -15,11 +15,11 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from jupyter_sessions.engines.patience import within
 from jupyter_sessions.model.api import Change, Reset
 from jupyter_sessions.model.errors import Internal, ResourceExhausted, SessionsError
 from jupyter_sessions.model.pages import MAX_SIZE
 from jupyter_sessions.model.wire import parse_duration
-from jupyter_sessions.relay.patience import within
 from jupyter_sessions.storage.feed import ChangeFeed
 from jupyter_sessions.upstream.ending import end
 from jupyter_sessions.upstream.journal import Written

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import TYPE_CHECKING
 
 from jupyter_sessions.engines.hostlink import HostUnreachable
+from jupyter_sessions.engines.patience import within
 from jupyter_sessions.model.api import Change, Reset
 from jupyter_sessions.model.bodies import load_change
 from jupyter_sessions.model.errors import Internal, NotFound, SessionsError, Unavailable
@@ -20,7 +21,6 @@ from jupyter_sessions.model.names import LocationName, parse_session
 from jupyter_sessions.model.paths import location_path
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import format_time
-from jupyter_sessions.relay.patience import within
 from jupyter_sessions.upstream.ending import end
 from jupyter_sessions.upstream.known import Known
 from jupyter_sessions.upstream.listing import is_of, read_all

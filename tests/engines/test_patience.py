@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from jupyter_sessions.relay.patience import within
+from jupyter_sessions.engines.patience import within
 
 
 async def test_the_work_is_given_and_its_error_raised() -> None:
