@@ -77,6 +77,8 @@ def attend(
                 raise
             finally:
                 turn.over()
+        if interrupts.interrupted:
+            output.say(f"interrupted; session {handle.id} and its kernel are still there")
         if late:
             output.say(f"it took longer than {limit:g} s and was interrupted")
     attended.code = exit_code(attended.result, interrupts.interrupted, text)

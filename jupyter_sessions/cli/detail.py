@@ -17,6 +17,7 @@ from jupyter_sessions.cli.connection import (
     connect,
     session_handle,
 )
+from jupyter_sessions.cli.locations import say_if_away
 
 if TYPE_CHECKING:
     from jupyter_sessions.client.client import SessionsClient
@@ -48,6 +49,7 @@ def get(
         if form is output.Format.NAME:
             output.names([session.name])
         elif form is output.Format.TABLE:
+            say_if_away(client, session)
             _show(session, known_kernels(client, session))
         else:
             output.write(wire.dump(session), form)

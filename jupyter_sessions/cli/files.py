@@ -12,6 +12,7 @@ import typer
 
 from jupyter_sessions.cli import completion, output
 from jupyter_sessions.cli.connection import LocationOption, Misused, UrlOption, connect, session_hint
+from jupyter_sessions.cli.description import DURATION, seconds
 from jupyter_sessions.cli.readiness import ready_handle
 from jupyter_sessions.model.words import plain
 
@@ -35,6 +36,9 @@ SessionOption = Annotated[
     ),
 ]
 KernelOption = Annotated[str, typer.Option(metavar="ID|main", help="The kernel that moves the files.")]
+TimeoutOption = Annotated[
+    str, typer.Option(metavar="DURATION", help=f"Give up where the kernel gives no answer for so long: {DURATION}.")
+]
 
 app = typer.Typer(rich_markup_mode="markdown")
 
@@ -50,6 +54,7 @@ def upload(
     ] = "",
     session: SessionOption = "",
     kernel: KernelOption = "main",
+    timeout: TimeoutOption = "",
     url: UrlOption = "",
     location: LocationOption = "",
 ) -> None:
@@ -63,11 +68,12 @@ def upload(
         raise Misused(f"{len(files)} files go into a directory: write it with a slash, --to {to}/")
     from jupyter_sessions.client.values import readable
 
+    limit = seconds(timeout)
     with connect(url, location) as client, ready_handle(client, session or None) as handle:
         for file in files:
             target = to + file.name if to.endswith("/") else to
             with _progress(file.name) as progress:
-                sent = handle.upload(file, target, progress=progress, kernel=kernel)
+                sent = handle.upload(file, target, progress=progress, kernel=kernel, timeout=limit, on_wait=_busy)
             output.say(f"{file} → {handle.id}:{sent.name} ({readable(sent.size)})")
 
 
@@ -82,19 +88,24 @@ def download(
     force: Annotated[bool, typer.Option("--force", help="Write over files that are there.")] = False,
     session: SessionOption = "",
     kernel: KernelOption = "main",
+    timeout: TimeoutOption = "",
     url: UrlOption = "",
     location: LocationOption = "",
 ) -> None:
     """Copy files from where a session's kernel runs; without --to into the current directory."""
     from jupyter_sessions.client.values import readable
 
-    targets = _targets(files, to, force)
+    targets, limit = _targets(files, to, force), seconds(timeout)
     with connect(url, location) as client, ready_handle(client, session or None) as handle:
         for source, target in zip(files, targets, strict=True):
             with _progress(target.name) as progress, _hinted(source, session, url, location):
-                path = handle.download(source, target, progress=progress, kernel=kernel)
+                path = handle.download(source, target, progress=progress, kernel=kernel, timeout=limit, on_wait=_busy)
             output.say(f"{handle.id}:{source} → {path} ({readable(path.stat().st_size)})")
             print(path)
+
+
+def _busy() -> None:
+    output.say("the kernel gives no answer yet, it may be busy with other code; waiting for it, Ctrl-C gives up")
 
 
 @contextlib.contextmanager

@@ -16,6 +16,7 @@ from jupyter_sessions.cli.connection import (
     connect,
     session_handle,
 )
+from jupyter_sessions.cli.locations import say_if_away
 from jupyter_sessions.model.words import plain
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def history(
         if form is output.Format.NAME:
             output.names([session.name])
         elif form is output.Format.TABLE:
+            say_if_away(client, session)
             _show(client, session, spans)
         else:
             output.write([as_json(span) for span in spans], form)

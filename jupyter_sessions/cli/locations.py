@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,7 +15,9 @@ from jupyter_sessions.model.times import SECOND, parse_duration, parse_time
 from jupyter_sessions.model.words import length
 
 if TYPE_CHECKING:
+    from jupyter_sessions.client.client import SessionsClient
     from jupyter_sessions.model.api import Location
+    from jupyter_sessions.model.resources import Session
 
 EXAMPLE = "Examples: `jupyter sessions locations`; `jupyter sessions locations -o json | jq '.[].name'`"
 COLUMNS = ("name", "shown as", "provider", "engine", "state", "limits", "default")
@@ -77,6 +80,22 @@ def unreachable_for(location: Location, now: int) -> str:
         return roughly(now - parse_time(str(status.get("since") or "")))
     except ValueError:
         return ""
+
+
+def say_if_away(client: SessionsClient, session: Session) -> None:
+    """Say on stderr where a session's location does not answer: what is shown is then what was last known of it."""
+    from jupyter_sessions.model.errors import SessionsError
+
+    try:
+        place = client.locations.get(str(session.parsed_name.parent))
+    except SessionsError:
+        # The session itself is there, and is worth more than how fresh it is.
+        return
+    if (place.metadata.get("status") or {}).get("reachable", True):
+        return
+    since = unreachable_for(place, time.time_ns())
+    how = f" for {since}" if since else ""
+    output.say(f"{place.name} has not answered{how}: this is {session.parsed_name.id} as it was last seen")
 
 
 def roughly(ns: int) -> str:

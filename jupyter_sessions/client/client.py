@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
@@ -23,7 +24,14 @@ from jupyter_sessions.client.transport import Transport
 from jupyter_sessions.client.watching import Watch
 from jupyter_sessions.model import wire
 from jupyter_sessions.model.api import ListRequest
-from jupyter_sessions.model.errors import AlreadyExists, FailedPrecondition, FieldViolation, InvalidArgument, NotFound
+from jupyter_sessions.model.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    FieldViolation,
+    InvalidArgument,
+    NotFound,
+    SessionsError,
+)
 from jupyter_sessions.model.names import (
     LOCAL,
     LocationName,
@@ -297,12 +305,24 @@ class SessionsClient:
         if found is None:
             try:
                 operation = self.create(name or "", **wanted)
-                resource = operation.result(timeout, progress).resource
-                return SessionHandle(self, resource, end=end)
+                return SessionHandle(self, self._started(operation, end, timeout, progress), end=end)
             except AlreadyExists:
                 # Somebody else made it a moment ago.
                 found = self.get(name or "")
         return SessionHandle(self, found, end=end).wait(timeout, progress)
+
+    def _started(
+        self, operation: OperationHandle, end: bool, timeout: float | None, progress: Progress | None
+    ) -> Session:
+        """Wait for a session; one that is to end with its ``with`` statement ends also where that is never entered."""
+        try:
+            return operation.result(timeout, progress).resource
+        except BaseException:
+            if end:
+                # Where it failed by itself there is nothing to end.
+                with contextlib.suppress(SessionsError):
+                    self.terminate(operation.session)
+            raise
 
     def _reusable(self, name: str, replace: bool) -> Session | None:
         try:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.client.errors import ServerGone, SessionEnded
 from jupyter_sessions.client.hints import unusable
-from jupyter_sessions.client.waiting import Pace
+from jupyter_sessions.client.waiting import Pace, Patience
 from jupyter_sessions.model.errors import DeadlineExceeded, NotFound, SessionsError, Unavailable
 from jupyter_sessions.model.names import SessionName
 from jupyter_sessions.model.resources import Session, SessionStateHistory
@@ -134,7 +134,14 @@ class SessionHandle:
             where = f"{self.id} is in {self.name.parent}"
             remedy = "try again when it answers (jupyter sessions locations says when), or use a session elsewhere"
             raise Unavailable(f"{where}: {error.message}; {remedy}", error.details) from error
-        opened = self._kept(found) or KernelConnection(self.client.transport, found, reason=self._reason).open()
+        try:
+            opened = self._kept(found) or KernelConnection(self.client.transport, found, reason=self._reason).open()
+        except BaseException:
+            if kernel == NEW:
+                # Nobody else knows of it.
+                with contextlib.suppress(SessionsError):
+                    self.client.transport.call("DELETE", f"api/kernels/{found}")
+            raise
         self._connections.update(dict.fromkeys({kernel, found} - {NEW}, opened))
         return opened
 
@@ -200,23 +207,43 @@ class SessionHandle:
         return result
 
     def push(
-        self, *, pickle: bool = False, limit: int | None = None, kernel: str = "main", **values: Any
+        self,
+        *,
+        pickle: bool = False,
+        limit: int | None = None,
+        kernel: str = "main",
+        timeout: float | None = None,
+        **values: Any,
     ) -> list[Sent]:
-        """Set variables in a kernel; raises TransferRefused for what cannot be sent."""
+        """Set variables in a kernel; raises TransferRefused for what cannot be sent.
+
+        A kernel that is busy with other code takes them when that has ended; DeadlineExceeded where it gives no answer
+        for ``timeout`` seconds.
+        """
         from jupyter_sessions.client import transfer
 
         connection, own = self.connect(kernel), pickle and transfer.own_session(self.client, self.resource)
         size = transfer.LIMIT if limit is None else limit
         return [
-            transfer.push(connection, name, value, pickle=pickle, own=own, limit=size) for name, value in values.items()
+            transfer.push(connection, name, value, pickle=pickle, own=own, limit=size, patience=Patience(timeout))
+            for name, value in values.items()
         ]
 
-    def pull(self, name: str, *, pickle: bool = False, limit: int | None = None, kernel: str = "main") -> Any:
-        """Give the value of a variable of a kernel; raises NotFound, TransferRefused."""
+    def pull(
+        self,
+        name: str,
+        *,
+        pickle: bool = False,
+        limit: int | None = None,
+        kernel: str = "main",
+        timeout: float | None = None,
+    ) -> Any:
+        """Give the value of a variable of a kernel; raises NotFound, TransferRefused, DeadlineExceeded as ``push``."""
         from jupyter_sessions.client import transfer
 
         connection, own = self.connect(kernel), pickle and transfer.own_session(self.client, self.resource)
-        return transfer.pull(connection, name, pickle=pickle, own=own, limit=transfer.LIMIT if limit is None else limit)
+        size = transfer.LIMIT if limit is None else limit
+        return transfer.pull(connection, name, pickle=pickle, own=own, limit=size, patience=Patience(timeout))
 
     def upload(
         self,
@@ -225,11 +252,17 @@ class SessionHandle:
         *,
         progress: Callable[[int, int], None] | None = None,
         kernel: str = "main",
+        timeout: float | None = None,
+        on_wait: Callable[[], None] | None = None,
     ) -> Sent:
-        """Copy a file to where the kernel runs; without ``target`` into its working directory under its own name."""
+        """Copy a file to where the kernel runs; without ``target`` into its working directory under its own name.
+
+        A busy kernel takes it when it has time: ``on_wait`` is then called once, and DeadlineExceeded raised where it
+        gives no answer for ``timeout`` seconds.
+        """
         from jupyter_sessions.client import transfer
 
-        return transfer.upload(self.connect(kernel), Path(path), target, progress)
+        return transfer.upload(self.connect(kernel), Path(path), target, progress, Patience(timeout, on_wait))
 
     def download(
         self,
@@ -238,11 +271,17 @@ class SessionHandle:
         *,
         progress: Callable[[int, int], None] | None = None,
         kernel: str = "main",
+        timeout: float | None = None,
+        on_wait: Callable[[], None] | None = None,
     ) -> Path:
-        """Copy a file from where the kernel runs; without ``path`` into the current directory under its own name."""
+        """Copy a file from where the kernel runs; without ``path`` into the current directory under its own name.
+
+        ``timeout`` and ``on_wait`` as for ``upload``.
+        """
         from jupyter_sessions.client import transfer
 
-        return transfer.download(self.connect(kernel), source, Path(path) if path else None, progress)
+        target = Path(path) if path else None
+        return transfer.download(self.connect(kernel), source, target, progress, Patience(timeout, on_wait))
 
     def logs(self, *, follow: bool = False, tail: int | None = None) -> Iterator[str]:
         """Yield its log, as the client's ``logs``."""

@@ -10,13 +10,16 @@ import ast
 import hashlib
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.client.errors import TransferRefused
+from jupyter_sessions.client.waiting import NO_END, Patience
+from jupyter_sessions.model.errors import DeadlineExceeded
 
 if TYPE_CHECKING:
+    from jupyter_sessions.client.execution import Execution
     from jupyter_sessions.client.kernel import KernelConnection
 
 _HERE = "jupyter_sessions.client"
@@ -73,38 +76,47 @@ def _program() -> tuple[str, str]:
     return package, f"__import__('builtins').exec({_LAUNCH!r}, {named!r})"
 
 
-def bring(connection: KernelConnection) -> str:
+def bring(connection: KernelConnection, patience: Patience = NO_END) -> str:
     """Put the program into the kernel unless it is there; give the type of the requests that it answers.
 
-    Raises TransferRefused for a kernel that is no ipykernel, KernelDied.
+    Raises TransferRefused for a kernel that is no ipykernel, KernelDied, DeadlineExceeded.
     """
     package, code = _program()
     request = f"{package}_request"
     # A short question first: all of the program takes a kernel many times as long to read.
     there = f"{request!r} in __import__('IPython').get_ipython().kernel.shell_handlers"
-    if _told(_asked(connection, "", there)) == "True":
+    if _told(_asked(connection, "", there, patience)) == "True":
         return request
-    language = str(connection.kernel_info(timeout=None).get("language_info", {}).get("name", "unknown"))
+    language = str(connection.kernel_info(timeout=patience.timeout).get("language_info", {}).get("name", "unknown"))
     if language != "python":
         raise TransferRefused(f"transfers need a Python kernel (ipykernel), and this one speaks {language}")
-    outcome = _asked(connection, code, f"__import__('sys').modules.pop('{package}_outcome').text")
+    outcome = _asked(connection, code, f"__import__('sys').modules.pop('{package}_outcome').text", patience)
     fault = _told(outcome)
     if fault:
         raise TransferRefused(f"transfers need ipykernel in the session, and this kernel refuses: {fault}")
     return request
 
 
-def _asked(connection: KernelConnection, code: str, expression: str) -> Mapping[str, Any]:
+def _asked(connection: KernelConnection, code: str, expression: str, patience: Patience) -> Mapping[str, Any]:
     """Run code unseen; give the kernel's reply, which has the expression's value."""
     for _ in range(_TRIES):
         execution = connection.execute(
             code, silent=True, store_history=False, stop_on_error=False, user_expressions={"told": expression}
         )
+        patience.wait(partial(_ended, execution))
         result = execution.result()
         # Aborted: a cell before it failed, which is nothing to us.
         if result.status != "aborted":
             break
     return result.reply
+
+
+def _ended(execution: Execution, seconds: float | None) -> bool:
+    try:
+        execution.result(seconds)
+    except DeadlineExceeded:
+        return False
+    return True
 
 
 def _told(reply: Mapping[str, Any]) -> str:

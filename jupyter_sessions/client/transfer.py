@@ -26,6 +26,7 @@ from jupyter_sessions.client.errors import ServerGone, TransferRefused
 from jupyter_sessions.client.pieces import FileSink, FileSource, MemorySink, MemorySource, Sink, Source, place
 from jupyter_sessions.client.remote_program import bring
 from jupyter_sessions.client.values import Missing, Refused
+from jupyter_sessions.client.waiting import NO_END, Patience
 from jupyter_sessions.model.errors import NotFound, SessionsError
 
 if TYPE_CHECKING:
@@ -60,12 +61,20 @@ class Sent:
 
 
 def push(
-    connection: KernelConnection, name: str, value: Any, *, pickle: bool = False, own: bool = False, limit: int = LIMIT
+    connection: KernelConnection,
+    name: str,
+    value: Any,
+    *,
+    pickle: bool = False,
+    own: bool = False,
+    limit: int = LIMIT,
+    patience: Patience = NO_END,
 ) -> Sent:
     """Set a variable in a kernel.
 
     ``pickle`` allows pickle for what Arrow and JSON cannot hold, and needs ``own``: the session is the caller's (see
-    :func:`own_session`). ``limit`` is bytes. Raises TransferRefused with reason and remedy, KernelDied, ServerGone.
+    :func:`own_session`). ``limit`` is bytes. Raises TransferRefused with reason and remedy, KernelDied, ServerGone, and
+    DeadlineExceeded where the kernel's answers take longer than ``patience`` has; nothing is set then.
     """
     _check_pickle(pickle, own)
     if not name.isidentifier() or keyword.iskeyword(name):
@@ -74,14 +83,20 @@ def push(
         made = values.encode(value, allow_pickle=pickle, limit=limit)
         meta = json.dumps(made.meta).encode()
         source = MemorySource([*made.pieces, meta])
-        remote = _Remote(connection)
+        remote = _Remote(connection, patience)
         asked = {"name": name, "kind": made.kind, "described": len(meta), "size": source.size, "pickle": pickle}
         remote.send("push", asked, source, None)
     return Sent(name, made.kind, made.size)
 
 
 def pull(
-    connection: KernelConnection, name: str, *, pickle: bool = False, own: bool = False, limit: int = LIMIT
+    connection: KernelConnection,
+    name: str,
+    *,
+    pickle: bool = False,
+    own: bool = False,
+    limit: int = LIMIT,
+    patience: Patience = NO_END,
 ) -> Any:
     """Give the value of a variable of a kernel; the options are those of :func:`push`.
 
@@ -89,7 +104,7 @@ def pull(
     """
     _check_pickle(pickle, own)
     with _Words(f"{name} cannot be brought here"):
-        remote = _Remote(connection)
+        remote = _Remote(connection, patience)
         found = remote.begin("pull", {"name": name, "pickle": pickle, "limit": limit})
         try:
             size, kind, described = int(found["size"]), str(found["kind"]), int(found["described"])
@@ -106,18 +121,23 @@ def pull(
 
 
 def upload(
-    connection: KernelConnection, path: str | os.PathLike[str], target: str = "", progress: Progress | None = None
+    connection: KernelConnection,
+    path: str | os.PathLike[str],
+    target: str = "",
+    progress: Progress | None = None,
+    patience: Patience = NO_END,
 ) -> Sent:
     """Copy a file to where a kernel runs, with its permission bits; ``target`` is relative to its working directory.
 
     A target that is empty or a directory keeps the file's name; its directory must exist, a file there is replaced when
-    all has arrived. Raises TransferRefused with reason and remedy, KernelDied, ServerGone.
+    all has arrived. Raises TransferRefused with reason and remedy, KernelDied, ServerGone, DeadlineExceeded as
+    :func:`push`.
     """
     with _Words(f"{path} cannot be uploaded"):
         source = FileSource(os.path.expanduser(path))
         with contextlib.closing(source):
             asked = {"target": target, "name": os.path.abspath(source.path), "size": source.size, "mode": source.mode}
-            found = _Remote(connection).send("upload", asked, source, progress)
+            found = _Remote(connection, patience).send("upload", asked, source, progress)
     return Sent(str(found["path"]), "file", source.size)
 
 
@@ -126,6 +146,7 @@ def download(
     source: str,
     path: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    patience: Patience = NO_END,
 ) -> Path:
     """Copy a file from where a kernel runs, with its permission bits; give where it is now.
 
@@ -133,7 +154,7 @@ def download(
     NotFound where it is not there, else as :func:`upload`.
     """
     with _Words(f"{source} cannot be downloaded"):
-        remote = _Remote(connection)
+        remote = _Remote(connection, patience)
         found = remote.begin("download", {"source": source})
         sink: FileSink | None = None
         try:
@@ -231,9 +252,9 @@ class _Reply:
         self._error = error
         self._there.set()
 
-    def result(self) -> Message:
-        """Wait for it; raises KernelDied, ServerGone."""
-        self._there.wait()
+    def result(self, patience: Patience) -> Message:
+        """Wait for it; raises KernelDied, ServerGone, DeadlineExceeded."""
+        patience.wait(self._there.wait)
         if self._message is None:
             raise self._error or ServerGone("the kernel gave no answer")
         return self._message
@@ -242,10 +263,11 @@ class _Reply:
 class _Remote:
     """The kernel's end of one transfer."""
 
-    def __init__(self, connection: KernelConnection) -> None:
+    def __init__(self, connection: KernelConnection, patience: Patience) -> None:
         self._connection = connection
+        self._patience = patience
         self._id = uuid.uuid4().hex
-        self._type = bring(connection)
+        self._type = bring(connection, patience)
 
     def begin(self, what: str, asked: Mapping[str, Any]) -> Mapping[str, Any]:
         """Begin a transfer; give what the kernel says of it."""
@@ -306,7 +328,7 @@ class _Remote:
         return reply
 
     def _answer(self, reply: _Reply) -> tuple[Mapping[str, Any], Sequence[Any]]:
-        message = reply.result()
+        message = reply.result(self._patience)
         found = message.content
         if found.get("fault") == "unknown":
             raise NotFound(found["message"])

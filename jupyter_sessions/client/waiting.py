@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+
+from jupyter_sessions.model.errors import DeadlineExceeded
 
 FIRST, LAST, GROWTH = 0.05, 1.0, 1.5
+SOON = 2.0
+"""Seconds after which a wait for a kernel is worth a word."""
 
 
 class Pace:
@@ -22,3 +27,34 @@ class Pace:
     def reset(self) -> None:
         """Begin with short pauses again."""
         self._pause = FIRST
+
+
+class Patience:
+    """Waits for a kernel's answers, each ``timeout`` seconds at most (None: for ever).
+
+    ``on_wait`` is called once, by whoever waits, when an answer is not there after :data:`SOON` seconds: the kernel may
+    be busy with other code.
+    """
+
+    def __init__(self, timeout: float | None = None, on_wait: Callable[[], None] | None = None) -> None:
+        self.timeout = timeout
+        self._on_wait = on_wait
+
+    def wait(self, there: Callable[[float | None], bool]) -> None:
+        """Wait with ``there(seconds)``, which says whether the answer came in that time; raises DeadlineExceeded."""
+        left = self.timeout
+        if self._on_wait is not None and (left is None or left > SOON):
+            if there(SOON):
+                return
+            left = None if left is None else left - SOON
+            told, self._on_wait = self._on_wait, None
+            told()
+        if not there(left):
+            raise DeadlineExceeded(
+                f"the kernel gave no answer for {self.timeout:g} s; it may be busy with other code: wait for that to "
+                "end, interrupt it, or use another kernel"
+            )
+
+
+NO_END = Patience()
+"""Waits for ever, and says nothing."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import keyword
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from jupyter_sessions.magics import arguments
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from jupyter_sessions.client.kernel import KernelConnection
 
 PROG = "%%session"
+BUSY = "the kernel gives no answer yet, it may be busy with other code; waiting for it, an interrupt gives up"
 SUMMARY = """Run this cell in a session. What it prints and shows arrives as it is made, an error with the remote
 traceback, and an interrupt goes to the session's kernel. Without NAME: the attached session, else the only live one."""
 EXAMPLE = "%%session etl-nightly -i limit -o total"
@@ -104,7 +106,7 @@ def _behind(
     execution = connection.execute(cell, stop_on_error=False)
     names = asked.output or ()
     run = BackgroundRun(
-        context.front, name, connection.kernel_id, execution, lambda: moved.bring(connection, names), names
+        context.front, name, connection.kernel_id, execution, lambda: moved.bring(connection, names, tell=False), names
     )
     context.runs = [one for one in context.runs if not one.done] + [run]
     if asked.background:
@@ -127,22 +129,24 @@ class Moved:
         from jupyter_sessions.client import transfer
         from jupyter_sessions.client.values import readable
 
-        options = self._options() if values else {}
+        options = self._options(True) if values else {}
         sent = [transfer.push(connection, name, value, **options) for name, value in values.items()]
         return [f"{one.name}: {one.kind}, {readable(one.size)}" for one in sent]
 
-    def bring(self, connection: KernelConnection, names: Any) -> None:
-        """Set variables here: all of them, or none. Raises NotFound, TransferRefused."""
+    def bring(self, connection: KernelConnection, names: Any, *, tell: bool = True) -> None:
+        """Set variables here: all of them, or none; ``tell`` says when that waits. Raises NotFound, TransferRefused."""
         from jupyter_sessions.client import transfer
 
-        options = self._options() if names else {}
+        options = self._options(tell) if names else {}
         found = {name: transfer.pull(connection, name, **options) for name in names}
         self._context.shell.user_ns.update(found)
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, tell: bool) -> dict[str, Any]:
         from jupyter_sessions.client import transfer
+        from jupyter_sessions.client.waiting import Patience
 
         own = False
         if self._pickle:
             own = transfer.own_session(self._context.client, self._context.look(self._name))
-        return {"pickle": self._pickle, "own": own, "limit": self._limit or transfer.LIMIT}
+        patience = Patience(on_wait=partial(self._context.front.mention, BUSY) if tell else None)
+        return {"pickle": self._pickle, "own": own, "limit": self._limit or transfer.LIMIT, "patience": patience}

@@ -49,6 +49,7 @@ def test_ctrl_c_interrupts_the_code(server: RealServer) -> None:
         out, err = running.communicate(timeout=60)
     assert (running.returncode, out) == (130, "")
     assert "KeyboardInterrupt" in err and "time.sleep(0.05)" in err
+    assert err.rstrip().endswith(f"interrupted; session {NAME} and its kernel are still there")
     assert ran(server, "exec", "-q", NAME, "'free'").stdout == "'free'\n"
 
 

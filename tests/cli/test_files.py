@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.beside import answer, ran
+from tests.cli.beside import answer, ran, started
 from tests.real.server import RealServer, real_server
 
 NAME = "etl-nightly"
@@ -36,6 +36,22 @@ def test_one_file_there_and_back(server: RealServer, tmp_path: Path) -> None:
     back = ran(server, "download", "data.bin", "--to", "copy.bin", "-s", NAME, cwd=tmp_path)
     assert back.returncode == 0 and back.stdout == "copy.bin\n" and "2.9 MiB" in back.stderr
     assert (tmp_path / "copy.bin").read_bytes() == file.read_bytes()
+
+
+def test_a_busy_kernel_is_waited_for_and_given_up(server: RealServer, tmp_path: Path) -> None:
+    (tmp_path / "late.txt").write_text("text")
+    gate = tmp_path / "gate"
+    waits = f"import os, time\nprint('on', flush=True)\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.05)"
+    with started(server, "exec", NAME, waits) as busy:
+        assert busy.stdout is not None and busy.stdout.readline() == "on\n"
+        done = ran(server, "upload", "late.txt", "--timeout", "0.2", cwd=tmp_path)
+        assert done.returncode == 1 and "gave no answer for 0.2 s" in done.stderr and "Traceback" not in done.stderr
+        with started(server, "upload", str(tmp_path / "late.txt")) as late:
+            assert late.stderr is not None and "it may be busy with other code" in late.stderr.readline()
+            gate.touch()
+            assert late.wait(60) == 0
+        assert busy.wait(60) == 0
+    assert remote(server, "open('late.txt').read()") == "'text'"
 
 
 def test_several_files_into_a_directory(server: RealServer, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from jupyter_sessions.model.errors import (
 from jupyter_sessions.model.resources import Session
 from jupyter_sessions.model.states import State
 from jupyter_sessions.model.times import SECOND
-from tests.real.server import PARENT, TOKEN, RealServer, real_server
+from tests.real.server import PARENT, TOKEN, RealServer, real_server, wait_for
 from tests.upstream.test_contract_chain import emptied
 
 # Runs first in each host of a session, which breaks while a file is there.
@@ -112,6 +112,18 @@ def test_with_creates_reuses_and_ends_if_asked(client: SessionsClient) -> None:
         assert other.resource.uuid != first.resource.uuid
     with pytest.raises(AlreadyExists):
         client.create("etl-4")
+
+
+def test_a_session_that_is_to_end_ends_where_the_wait_for_it_is_cut_off(client: SessionsClient) -> None:
+    def stop(session: Session) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        client.session("etl-14", progress=stop)
+    assert client.get("etl-14").state in (State.CREATING, State.ACTIVE)
+    with pytest.raises(KeyboardInterrupt):
+        client.session("etl-15", end=True, progress=stop)
+    wait_for(lambda: client.get("etl-15").state is State.TERMINATED, "the session to end")
 
 
 def test_with_a_session_that_is_removed_meanwhile_ends_quietly(client: SessionsClient) -> None:

@@ -70,6 +70,23 @@ def test_threads_that_connect_at_once_get_one_connection(
     assert len(got) == 4 and got.count(got[0]) == 4 and opened == got[:1]
 
 
+def test_a_new_kernel_that_cannot_be_reached_is_not_left_behind(
+    session: SessionHandle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = session.connect().kernel_id
+    session.close()
+    before = {str(kernel["id"]) for kernel in session.kernels()}
+
+    def gone(self: KernelConnection, timeout: float = 60.0) -> KernelConnection:
+        raise ServerGone("it has gone")
+
+    monkeypatch.setattr(KernelConnection, "open", gone)
+    for kernel in ("new", "main", main):
+        with pytest.raises(ServerGone):
+            session.connect(kernel)
+    assert {str(kernel["id"]) for kernel in session.kernels()} == before
+
+
 def test_ctrl_c_is_raised_on_also_where_the_interrupt_fails(
     session: SessionHandle, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,10 @@ def test_it_is_told_where_it_is_and_what_is_known_while_that_is_away(server: Rea
     told = wait_for(marked, "the session to be marked")
     (line,) = [line for line in told.splitlines() if line.startswith("stays-there ")]
     assert "unreachable since" in line and "over-there" in told
+    for command in ("get", "history"):
+        last = ran(server, command, "--location", "serve", "stays-there")
+        assert last.returncode == 0 and "ACTIVE" in last.stdout
+        assert "has not answered for " in last.stderr and "stays-there as it was last seen" in last.stderr
     done = ran(server, "exec", "--location", "serve", "stays-there", "1")
     assert done.returncode == 1 and "stays-there is in projects/local/locations/serve: " in done.stderr
     assert " ago)" in done.stderr and "try again when it answers" in done.stderr and "T0" not in done.stderr

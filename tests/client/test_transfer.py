@@ -341,7 +341,7 @@ class OfR:
         assert (code, options["silent"]) == ("", True), "nothing of Python is run in it"
         return self
 
-    def result(self) -> Result:
+    def result(self, timeout: float | None = None) -> Result:
         return Result("ok", [], "", reply={"status": "ok", "user_expressions": {}})
 
     def kernel_info(self, timeout: float | None = 60.0) -> dict[str, Any]:

@@ -150,6 +150,20 @@ def test_variables_go_and_come_back(kernel: LocalKernel) -> None:
     assert kernel.run("%%session -i value --pickle\nprint(value)").text() == "{1, 2, 3}\n"
 
 
+def test_a_variable_for_a_busy_kernel_waits_and_says_so(kernel: LocalKernel, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    busy = f"import os, time\nprint('on')\nwhile not os.path.exists({str(gate)!r}): time.sleep(0.02)"
+    kernel.run(f"%%session --background run\n{busy}")
+
+    def look(message: dict[str, Any]) -> None:
+        if "may be busy with other code" in str(message["content"].get("data", "")):
+            gate.touch()
+
+    asked = kernel.begin("limit = 10\n%session push limit")
+    assert "sent limit: json" in str(kernel.finish(asked, look).shown)
+    assert kernel.run("%%session\nprint(limit)").text() == "10\n" and gate.exists()
+
+
 def test_an_interrupt_ends_the_remote_cell(kernel: LocalKernel) -> None:
     asked = kernel.begin(
         "%%session\nimport time\ntry:\n    print('begun', flush=True)\n    while True: time.sleep(0.01)\n"
