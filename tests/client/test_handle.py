@@ -98,8 +98,10 @@ def test_ctrl_c_is_raised_on_also_where_the_interrupt_fails(
 
     monkeypatch.setattr(KernelConnection, "interrupt", gone)
     with pytest.raises(KeyboardInterrupt) as stopped:
-        session.run("print(1)\nimport time; time.sleep(0.2)", on_output=stop)
+        session.run("print(1, flush=True)\nimport time\nwhile True: time.sleep(0.01)", on_output=stop)
     assert str(stopped.value.__cause__) == "it has gone"
+    monkeypatch.undo()
+    session.connect().interrupt()
 
 
 def test_a_server_is_told_that_nobody_comes_back_once_all_is_answered(

@@ -90,6 +90,8 @@ class GatewayUser:
 def close_of(socket: KernelSocket | websocket.WebSocket) -> tuple[int | None, str, list[bytes]]:
     """Read to the close frame; give its code (None: it has none), its reason, and the messages before it."""
     raw: Any = socket.socket if isinstance(socket, KernelSocket) else socket
+    # What was read before may have left the rest of its own deadline.
+    raw.settimeout(60)
     messages: list[bytes] = []
     while True:
         opcode, data = raw.recv_data(control_frame=True)

@@ -61,15 +61,18 @@ async def _steps_of_the_story(data_dir: Path) -> list[str]:
     return crasher.steps
 
 
-async def _dies_then_ends(data_dir: Path, at: int) -> None:
-    """Crash at one step, start again, repeat every call: the outcome is that of no crash at all."""
+async def _dies_then_ends(data_dir: Path, at: int) -> str:
+    """Crash at one step, start again, repeat every call: the outcome is that of no crash at all.
+
+    Gives the step, empty where the story had fewer of them: on a slow machine two looks at the engine may be one.
+    """
     world, crasher = World(), Crasher(at)
     service = mortal(data_dir, world, crasher)
     await service.start()
     await _story(service, crasher)
     await service.stop()
-    where = f"crashed at step {at}: {crasher.steps[at - 1]}"
-    assert crasher.dead, where
+    step = crasher.steps[at - 1] if crasher.dead else ""
+    where = f"crashed at step {at}: {step}"
     async with serving(data_dir, world) as service:
         created = await service.create_session(ALICE, LOCAL, Session(), "told-once", "create-1")
         created = await finished(service, created)
@@ -85,6 +88,7 @@ async def _dies_then_ends(data_dir: Path, at: int) -> None:
         assert not world.living and not world.doubles, where
         assert not list((data_dir / "sessions").iterdir()), where
         assert len((await service.list_operations(ALICE, LOCAL, ListRequest())).items) == 3, where
+    return step
 
 
 async def test_every_step_may_be_the_last(tmp_path: Path) -> None:
@@ -92,8 +96,8 @@ async def test_every_step_may_be_the_last(tmp_path: Path) -> None:
     expected = ["create: committed", "start: committed", "start: acted", "activate: committed", "activate: told"]
     expected += ["terminate: committed", "stop: acted", "finish: committed", "remove: acted", "remove: committed"]
     assert [step for step in expected if step not in steps] == []
-    for at in range(1, len(steps) + 1):
-        await _dies_then_ends(tmp_path / str(at), at)
+    died = [await _dies_then_ends(tmp_path / str(at), at) for at in range(1, len(steps) + 1)]
+    assert [step for step in expected if step not in died] == []
 
 
 @pytest.mark.parametrize("state", [State.CREATING, State.ACTIVE, State.TERMINATING])
