@@ -180,7 +180,9 @@ def test_the_end_of_the_session_ends_what_runs(server: RealServer) -> None:
     server.call("POST", "projects/local/locations/local/sessions/ending:terminate")
     server.until("ending", "TERMINATED")
     wait_for(lambda: notebook.send(0) == 400, "the refusal")
-    notebook.move("python3")
+    assert notebook.session not in {one["id"] for one in server.jupyter("GET", "sessions")}
+    # The page shows "No Kernel" now, and its kernel picker makes a new notebook session.
+    notebook.open("python3")
     notebook.run(1, "off\n")
     notebook.close()
     quiet(server)
