@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jupyter_sessions.bridge.inbox import Inbox
+from jupyter_sessions.client.execution import broken
 from jupyter_sessions.client.messages import PROTOCOL, Message
 from jupyter_sessions.model.errors import SessionsError
 
@@ -36,6 +37,12 @@ class Asked:
         self.replied = self.replied or last
         self._inbox.put(Arrival(self, message), size_of(message))
         return last
+
+    def broke(self) -> None:
+        """Say beside the code's own output that some of it may be missing."""
+        if self.request.type == f"execute{REQUEST}" and not self.request.content.get("silent"):
+            told = said("iopub", "stream", {"name": "stderr", "text": f"{broken()}\n"}, self.request)
+            self._inbox.put(Arrival(self, told), size_of(told))
 
     def fail(self, error: SessionsError) -> None:
         """Say that no reply can come."""

@@ -210,6 +210,9 @@ class _Watch:
         """Tell of it."""
         self._failed(error)
 
+    def broke(self) -> None:
+        """Nothing: the connection is there again."""
+
 
 class _Parents:
     """Whoever is to be outlived by nobody: the parent process, and the one that the environment names."""

@@ -23,6 +23,12 @@ OnInput = Callable[[str, bool], str]
 """Asked where the code asks: the prompt, and whether what is typed is a password."""
 
 
+def broken(times: int = 1) -> str:
+    """Say to a person, in one line, that the connection broke so often while code ran."""
+    often = "" if times == 1 else f" {times} times"
+    return f"the connection broke{often} while the code ran: some of its output may be missing"
+
+
 @dataclass(frozen=True)
 class Output:
     """One output: its ``type`` (one of OUTPUTS) and what Jupyter's messaging says such a message holds."""
@@ -66,10 +72,7 @@ class Result:
     @property
     def missing(self) -> str:
         """What a person is to know where outputs may be missing, in one line; else ``""``."""
-        if not self.breaks:
-            return ""
-        often = "" if self.breaks == 1 else f" {self.breaks} times"
-        return f"the connection broke{often} while the code ran: some of its output may be missing"
+        return broken(self.breaks) if self.breaks else ""
 
     @property
     def text(self) -> str:

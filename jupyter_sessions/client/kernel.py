@@ -290,8 +290,7 @@ class KernelConnection:
             self._left(error)
         else:
             for _, _, taker in self._requests.waiting():
-                if isinstance(taker, Execution):
-                    taker.broke()
+                taker.broke()
             why = f"the connection to {self._transport.url} broke, and the kernel's answer was lost with it"
             self._probe(ServerGone(f"{why}; look whether it ran, and run it again if it did not"))
 

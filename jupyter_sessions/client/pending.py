@@ -24,6 +24,9 @@ class Taker(Protocol):
     def fail(self, error: SessionsError) -> None:
         """End without an answer, or without all of it."""
 
+    def broke(self) -> None:
+        """Hear that the connection broke and is there again: what was on its way may be missing."""
+
 
 class Pending:
     """One request whose reply is waited for."""
@@ -53,6 +56,9 @@ class Pending:
         """End without a reply."""
         self._error = error
         self._there.set()
+
+    def broke(self) -> None:
+        """Nothing: it has no output."""
 
     def result(self, timeout: float | None = None) -> Message:
         """Wait for the reply; raises DeadlineExceeded, KernelDied, ServerGone."""
@@ -147,3 +153,6 @@ class Probe:
 
     def fail(self, error: SessionsError) -> None:
         """Nothing: the others fail with the same."""
+
+    def broke(self) -> None:
+        """Nothing: it has no output."""

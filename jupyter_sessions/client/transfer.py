@@ -252,6 +252,9 @@ class _Reply:
         self._error = error
         self._there.set()
 
+    def broke(self) -> None:
+        """Nothing: a transfer has no output."""
+
     def result(self, patience: Patience) -> Message:
         """Wait for it; raises KernelDied, ServerGone, DeadlineExceeded."""
         patience.wait(self._there.wait)

@@ -184,6 +184,7 @@ def test_output_goes_on_once_a_server_that_was_away_is_back(server: RealServer, 
         text = ""
         while "to the end" not in text:
             text += client.get_iopub_msg(timeout=SECONDS)["content"].get("text", "")
+        assert text.count("the connection broke while the code ran: some of its output may be missing\n") == 1
         assert printed_by(client, "print('goes on')") == "goes on\n"
 
 
