@@ -82,7 +82,7 @@ def test_it_lists_starts_and_runs_the_sessions_kernels(front: RealServer, served
     socket = KernelSocket(front, kernel, v1=False)
     socket.ready()
     assert socket.text("import os; print(os.environ['JUPYTER_SESSIONS_MARK'].count('/'))") == "2\n"
-    running = socket.send("shell", "execute_request", {"code": "import time; time.sleep(600)", "silent": False})
+    running = socket.begin("import time; time.sleep(600)")
     wait_for(lambda: user.kernels()[remote]["execution_state"] == "busy", "the kernel to be busy")
     front.jupyter("POST", f"kernels/{kernel}/interrupt", {})
     assert "KeyboardInterrupt" in {m["content"].get("ename") for m in socket.answers(running)}

@@ -95,7 +95,8 @@ def test_running_code_is_interrupted(shared: SessionHandle) -> None:
 
 
 def test_a_wait_that_is_too_short_leaves_the_code_running(shared: SessionHandle) -> None:
-    execution = shared.start("import threading\ngate = threading.Event()\ngate.wait(60)")
+    execution = shared.start("import threading\ngate = threading.Event()\nprint('on', flush=True)\ngate.wait(60)")
+    next(execution)
     with pytest.raises(DeadlineExceeded, match="goes on"):
         execution.result(0.2)
     execution.interrupt()

@@ -75,8 +75,8 @@ def test_a_live_one_is_never_replaced(client: SessionsClient) -> None:
 def test_code_that_takes_too_long_is_interrupted(client: SessionsClient) -> None:
     with client.session("too-long") as session:
         session.run("x = 1")
-        with pytest.raises(DeadlineExceeded, match=r"had not ended after 0.5 s and was interrupted$"):
-            session.run("import time\nwhile True: time.sleep(0.01)", timeout=0.5)
+        with pytest.raises(DeadlineExceeded, match=r"had not ended after 2 s and was interrupted$"):
+            session.run("import time\nwhile True: time.sleep(0.01)", timeout=2)
         assert session.run("x", timeout=60).data["text/plain"] == "1"
 
 

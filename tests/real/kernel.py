@@ -126,6 +126,14 @@ class KernelSocket:
         """Execute code and give all that answers it."""
         return self.request("shell", "execute_request", execution(code, **content))
 
+    def begin(self, code: str) -> str:
+        """Execute code and give its request's id once it runs: a kernel ignores an interrupt that comes before."""
+        asked = self.send("shell", "execute_request", execution(f"print('begun', flush=True)\n{code}"))
+        while True:
+            message = self.receive()
+            if message["header"]["msg_type"] == "stream" and message["parent_header"].get("msg_id") == asked:
+                return asked
+
     def text(self, code: str) -> str:
         """Execute code and give its standard output; an error of the code fails the test."""
         found = self.execute(code)

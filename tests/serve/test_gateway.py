@@ -121,7 +121,7 @@ def test_a_cell_runs_and_is_interrupted_and_restarted(user: GatewayUser, v1: boo
     assert socket.socket.subprotocol == (V1 if v1 else None)
     assert socket.text("x = 41; print(x + 1)") == "42\n"
     assert any(m["msg_type"] == "input_request" for m in _types(socket.answers(_ask_for(socket), answer="me")))
-    running = socket.send("shell", "execute_request", {"code": "import time; time.sleep(600)", "silent": False})
+    running = socket.begin("import time; time.sleep(600)")
     wait_for(lambda: user.kernels()[kernel]["execution_state"] == "busy", "the kernel to be busy")
     assert user.kernels()[kernel]["connections"] == 1
     assert user.ask("POST", f"api/kernels/{kernel}/interrupt").status_code == 204

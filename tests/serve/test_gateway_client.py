@@ -54,7 +54,7 @@ def test_a_server_with_our_gateway_lists_and_runs_the_sessions_kernels(front: Re
     socket = KernelSocket(front, kernel, v1=False)
     socket.ready()
     assert socket.text("x = 20; print(x + 1)") == "21\n"
-    running = socket.send("shell", "execute_request", {"code": "import time; time.sleep(600)", "silent": False})
+    running = socket.begin("import time; time.sleep(600)")
     wait_for(lambda: user.kernels()[kernel]["execution_state"] == "busy", "the kernel to be busy")
     front.jupyter("POST", f"kernels/{kernel}/interrupt", {})
     assert "KeyboardInterrupt" in {m["content"].get("ename") for m in socket.answers(running)}
