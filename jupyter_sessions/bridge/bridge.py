@@ -157,8 +157,8 @@ class Bridge:
             self._end(128 + number)
 
     def _interrupt(self) -> None:
-        if self._relay.foreign and not self._target.owned:
-            self._report.complain("not interrupted: what the kernel runs now was not asked for here")
+        if not self._relay.ours and not self._target.owned:
+            self._report.complain("not interrupted: the kernel runs nothing that was asked for here")
             return
         threading.Thread(target=self._attempt, args=(self._target.interrupt,), name="interrupt", daemon=True).start()
 

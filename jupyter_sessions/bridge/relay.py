@@ -87,9 +87,14 @@ class Relay:
             self._sockets.publish(topic, greeting)
 
     @property
-    def foreign(self) -> bool:
-        """Whether what the kernel runs now was asked by somebody else."""
-        return self._running != "" and self._running not in self._sessions
+    def ours(self) -> bool:
+        """Whether the kernel runs what was asked here, or is to run it: what others run is theirs to interrupt.
+
+        Where nothing is known to run, others' code may have begun all the same: its ``busy`` is still on its way.
+        """
+        if self._running:
+            return self._running in self._sessions
+        return any(asked.request.type == f"execute{REQUEST}" for asked in self._waiting.values())
 
     # From the kernel to programs
 

@@ -132,6 +132,21 @@ def test_an_aborted_reply_waits_for_nothing(scene: Scene, monkeypatch: pytest.Mo
     assert [message.type for message in found] == ["execute_reply"]
 
 
+def test_what_is_interrupted_was_asked_here(scene: Scene) -> None:
+    header = {**scene.request.header, "session": "another's"}
+    theirs = Message("shell", [json.dumps(header).encode(), *map(bytes, scene.request.parts[1:])])
+    assert scene.relay.ours, "it is asked and may begin at any time"
+    scene.relay.take(said("iopub", "status", {"execution_state": "busy"}, theirs))
+    scene.relay.deliver()
+    assert not scene.relay.ours
+    scene.relay.take(said("iopub", "status", {"execution_state": "idle"}, theirs))
+    scene.kernel_says("iopub", "status", {"execution_state": "busy"})
+    assert scene.relay.ours
+    scene.kernel_says("iopub", "status", {"execution_state": "idle"})
+    scene.kernel_says("shell", "execute_reply", {"status": "ok"})
+    assert not scene.relay.ours, "what runs now, if anything, is somebody else's"
+
+
 def test_a_request_that_was_lost_is_answered_with_an_error(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     found = replies(scene, monkeypatch)
     scene.asked.fail(ServerGone("lost on its way"))
