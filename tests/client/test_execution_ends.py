@@ -75,7 +75,12 @@ def test_output_goes_on_where_a_killed_server_left_off(tmp_path: Path, monkeypat
             server.kill()
             server.start()
             outputs += [one.text for one in execution]
-            assert "".join(outputs) == "".join(f"{number}\n" for number in range(150))
+            told = [int(word) for word in "".join(outputs).split()]
+            # What the server held as it was killed is lost, at one place, and that is said.
+            assert told == sorted(set(told)) and (told[0], told[-1]) == (0, 149)
+            lost = set(range(150)) - set(told)
+            assert not lost or (len(lost) < 20 and lost == set(range(min(lost), max(lost) + 1)))
+            assert "some of its output may be missing" in execution.result(60).missing
             assert session.run("number").data["text/plain"] == "149"
 
 

@@ -52,6 +52,8 @@ async def test_a_server_killed_at_a_step_of_a_start(tmp_path: Path, step: str) -
         )
         assert await server.wait() == -signal.SIGKILL
         if step == "spawned":
+            # A process whose exec is not through shows neither mark nor lock, for a moment.
+            await until(bench.engine, job, lambda seen: isinstance(seen, Alive))
             assert (await ready(bench.engine, job)).incarnation == 1
             return
         gone = await bench.engine.observe(job)
