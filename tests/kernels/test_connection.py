@@ -242,6 +242,8 @@ async def test_last_words_come_before_the_death(jp_serverapp: Any, monkeypatch: 
     with bench(jp_serverapp) as b:
         async with b.browser() as ws:
             host = await b.host_side()
+            # Our end of it may still be opening: then there is nothing to wait for.
+            await until(lambda: RemoteConnection.open_connections[(KERNEL, "browser-1")]._leg.connected)
             b.registry.mark_dead(KERNEL, "it crashed")
             for frame in words:
                 await host.write_message(frame, binary=True)
